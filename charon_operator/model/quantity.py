@@ -1,0 +1,79 @@
+"""Numbers as users write them: strings of ASCII digits, read strictly.
+
+Reads: text of a resource. Gives: floats, or a QuantityError. Never: bare `float()`, which takes
+`nan`, `1_0` and digits of other scripts.
+"""
+
+import math
+import re
+from typing import Annotated, Final
+
+from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
+
+# Twelve digits before and six behind the point: every such number is exact enough in a double.
+DECIMAL: Final = r"^-?[0-9]{1,12}(\.[0-9]{1,6})?$"
+NON_NEGATIVE: Final = r"^[0-9]{1,12}(\.[0-9]{1,6})?$"
+_DECIMAL = re.compile(DECIMAL, re.ASCII)
+
+
+def parse(text: object) -> float:
+    """Read a decimal number such as `"0.95"`.
+
+    Raises:
+        ValueError: the text is not a string, or not a decimal number of at most 12.6 digits.
+    """
+    if isinstance(text, float) and math.isfinite(text):
+        return text  # our own serialisation coming back
+    if not isinstance(text, str) or not _DECIMAL.fullmatch(text):
+        raise ValueError('must be a decimal number in quotes, such as "0.95"')
+    return float(text)
+
+
+def render(number: float) -> str:
+    """Write a number so that `parse` gives it back: no exponent, no trailing zeros."""
+    text = f"{number:.6f}".rstrip("0").rstrip(".")
+    return "0" if text == "-0" else text
+
+
+def _positive(number: float) -> float:
+    if number <= 0:
+        raise ValueError("must be greater than 0")
+    return number
+
+
+def _percent(number: float) -> float:
+    if not 0 < number < 100:
+        raise ValueError('must be a percentage between "0" and "100", both excluded')
+    return number
+
+
+def _schema(pattern: str) -> WithJsonSchema:
+    return WithJsonSchema({"type": "string", "pattern": pattern, "maxLength": 20})
+
+
+_WRITE = PlainSerializer(render, return_type=str)
+Number = Annotated[float, BeforeValidator(parse), _WRITE, _schema(DECIMAL)]
+PositiveNumber = Annotated[
+    float,
+    BeforeValidator(lambda text: _positive(parse(text))),
+    _WRITE,
+    WithJsonSchema(
+        {
+            "type": "string",
+            "pattern": r"^(0\.0*[1-9][0-9]*|0*[1-9][0-9]{0,11}(\.[0-9]{1,6})?)$",
+            "maxLength": 20,
+        }
+    ),
+]
+Percent = Annotated[
+    float,
+    BeforeValidator(lambda text: _percent(parse(text))),
+    _WRITE,
+    WithJsonSchema(
+        {
+            "type": "string",
+            "pattern": r"^([1-9][0-9]?(\.[0-9]{1,6})?|0\.0*[1-9][0-9]*)$",
+            "maxLength": 20,
+        }
+    ),
+]

@@ -1,0 +1,138 @@
+"""Every name that others can see: API group, labels, conditions, reasons, metrics. Their only home.
+
+Reads: nothing. Gives: constants. Never: behaviour.
+"""
+
+from enum import StrEnum
+from typing import Final
+
+GROUP: Final = "charon.dev"
+VERSION: Final = "v1alpha1"
+API_VERSION: Final = f"{GROUP}/{VERSION}"
+FIELD_MANAGER: Final = "charon-operator"
+LEASE: Final = "charon-operator"
+
+CHARGED_APP: Final = "ChargedApp"
+CHARGED_APPS: Final = "chargedapps"
+CONTROL_POLICY: Final = "ControlPolicy"
+CONTROL_POLICIES: Final = "controlpolicies"
+CATEGORY: Final = "charon"
+
+# A namespace label: no app in that namespace writes anything while it is there, whatever its value.
+LABEL_FORCE_ADVISORY: Final = f"{GROUP}/force-advisory"
+# Set by the testbed on pods whose status the plant drives instead of a kubelet.
+LABEL_PLANT_DRIVEN: Final = "plant.charon.dev/driven"
+
+
+class ConditionType(StrEnum):
+    """Conditions of a ChargedApp; `Ready` sums up the others."""
+
+    READY = "Ready"
+    METRICS_HEALTHY = "MetricsHealthy"
+    OBJECTIVES_MET = "ObjectivesMet"
+    ACTUATING = "Actuating"
+    OWNERSHIP_CONFLICT = "OwnershipConflict"
+
+
+class Reason(StrEnum):
+    """Why a condition, a decision or an event is what it is."""
+
+    # Ready
+    CONTROLLING = "Controlling"
+    ADVISING = "Advising"
+    FORCED_ADVISORY = "ForcedAdvisory"
+    INVALID_SPEC = "InvalidSpec"
+    INVALID_QUERY = "InvalidQuery"
+    INVALID_BINDING = "InvalidBinding"
+    INVALID_PARAMETERS = "InvalidParameters"
+    POLICY_NOT_FOUND = "PolicyNotFound"
+    INVALID_POLICY = "InvalidPolicy"
+    UNKNOWN_CONTROLLER = "UnknownController"
+    LAW_FAILED = "LawFailed"
+    TARGET_NOT_FOUND = "TargetNotFound"
+    TARGET_NOT_ALLOWED = "TargetNotAllowed"
+    TARGET_CHANGED = "TargetChanged"
+    DELETING = "Deleting"
+    # MetricsHealthy
+    ALL_FRESH = "AllFresh"
+    MISSING = "MissingMetrics"
+    BLIND_FLEET = "BlindFleet"
+    NOT_YET_ASKED = "NotYetAsked"
+    # ObjectivesMet
+    WITHIN_TARGET = "WithinTarget"
+    BELOW_TARGET = "BelowTarget"
+    LOW_COVERAGE = "LowCoverage"
+    # Actuating
+    SETTLED = "Settled"
+    WRITING = "Writing"
+    WAITING_FOR_PODS = "WaitingForPods"
+    WRITE_REFUSED = "WriteRefused"
+    # OwnershipConflict
+    SOLE_OWNER = "SoleOwner"
+    HPA_OWNS_TARGET = "HorizontalPodAutoscaler"
+    SCALED_OBJECT_OWNS_TARGET = "ScaledObject"
+    CHARGED_APP_OWNS_TARGET = "OlderChargedApp"
+    CONTROLLED_BY_OWNER = "ControlledByOwner"
+    REVERTED_BY_MANAGER = "RevertedByManager"
+    # Decisions
+    RAISED = "Raised"
+    LOWERED = "Lowered"
+    UNCHANGED = "Unchanged"
+    HELD = "Held"
+
+
+class LimitName(StrEnum):
+    """The limits a wanted replica count passes, in the order in which they apply."""
+
+    METRICS = "MetricsMissing"
+    BLIND_FLEET = "BlindFleet"
+    FALLBACK = "Fallback"
+    STABILIZATION = "StabilizationWindow"
+    SCALE_UP_POLICY = "ScaleUpPolicy"
+    SCALE_DOWN_POLICY = "ScaleDownPolicy"
+    COOLDOWN = "LoweringCooldown"
+    LOWERINGS_PER_HOUR = "LoweringsPerHour"
+    WARMING = "PodsWarming"
+    ROLLOUT = "RolloutInFlight"
+    DISRUPTION_BUDGET = "PodDisruptionBudget"
+    BOUNDS = "Bounds"
+    HOLD = "Hold"
+
+
+class EventReason(StrEnum):
+    """Reasons of the Events posted on a ChargedApp."""
+
+    SCALED = "Scaled"
+    WRITE_REFUSED = "WriteRefused"
+    METRICS_MISSING = "MetricsMissing"
+    METRICS_RECOVERED = "MetricsRecovered"
+    CONFLICT = "OwnershipConflict"
+    INVALID = "Invalid"
+
+
+class Metric(StrEnum):
+    """Metrics of the operator itself (Prometheus names)."""
+
+    DESIRED_REPLICAS = "charon_desired_replicas"
+    RAW_REPLICAS = "charon_raw_replicas"
+    CURRENT_REPLICAS = "charon_current_replicas"
+    INDICATOR_VALUE = "charon_indicator_value"
+    INDICATOR_AGE = "charon_indicator_age_seconds"
+    INDICATOR_MISSING = "charon_indicator_missing"
+    OBJECTIVE_ATTAINMENT = "charon_objective_attainment_ratio"
+    OBJECTIVE_COVERAGE = "charon_objective_coverage_ratio"
+    DECISIONS = "charon_decisions_total"
+    LIMITED = "charon_decisions_limited_total"
+    API_WRITES = "charon_api_writes_total"
+    STATUS_WRITE_FAILURES = "charon_status_write_failures_total"
+    QUERIES = "charon_queries_total"
+    QUERY_REQUESTS = "charon_query_requests_total"
+    TURN_SECONDS = "charon_turn_seconds"
+    TURN_LATE_SECONDS = "charon_turn_late_seconds"
+    METRIC_TO_PATCH = "charon_metric_to_patch_seconds"
+    PIPELINE_DEAD_TIME = "charon_pipeline_dead_time_seconds"
+    LEADER = "charon_leader"
+    APPS = "charon_apps"
+    FLEET_BLIND = "charon_fleet_blind"
+    INFORMER_RESTARTS = "charon_informer_restarts_total"
+    INFORMER_SYNCED = "charon_informer_synced"

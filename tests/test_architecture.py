@@ -1,0 +1,52 @@
+"""The import contracts of pyproject.toml hold, and sizes stay small."""
+
+import ast
+import statistics
+from pathlib import Path
+
+import pytest
+from importlinter.cli import EXIT_STATUS_SUCCESS, lint_imports
+
+PACKAGE = Path(__file__).parents[1] / "charon_operator"
+SOURCES = sorted(PACKAGE.rglob("*.py"))
+
+
+def functions(path: Path) -> list[tuple[str, int]]:
+    tree = ast.parse(path.read_text())
+    kinds = (ast.FunctionDef, ast.AsyncFunctionDef)
+    return [
+        (f"{path.relative_to(PACKAGE)}:{node.name}", (node.end_lineno or 0) - node.lineno + 1)
+        for node in ast.walk(tree)
+        if isinstance(node, kinds)
+    ]
+
+
+def test_imports_point_one_way() -> None:
+    assert lint_imports(no_cache=True) == EXIT_STATUS_SUCCESS
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_file_is_at_most_400_lines(path: Path) -> None:
+    assert len(path.read_text().splitlines()) <= 400
+
+
+def test_functions_are_short() -> None:
+    sizes = [item for path in SOURCES for item in functions(path)]
+    assert [item for item in sizes if item[1] > 60] == []
+    assert statistics.median(size for _, size in sizes) < 10
+
+
+def test_kopf_is_named_only_in_handlers_and_run() -> None:
+    users = {
+        str(path.relative_to(PACKAGE))
+        for path in SOURCES
+        if any(
+            (
+                isinstance(node, ast.Import)
+                and any(a.name.split(".")[0] == "kopf" for a in node.names)
+            )
+            or (isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "kopf")
+            for node in ast.walk(ast.parse(path.read_text()))
+        )
+    }
+    assert all(user.startswith("handlers/") or user == "cli/run.py" for user in users)
