@@ -1,0 +1,8 @@
+"""`charon lab`: the testbed's verbs and the plant's, under one name."""
+
+from charon_operator.cli.lab_plant import plant
+from charon_operator.cli.lab_testbed import lab
+
+lab.add_command(plant)
+
+__all__ = ["lab"]
