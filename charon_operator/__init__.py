@@ -1,6 +1,6 @@
 """A Kubernetes operator that holds applications to the service levels they declare.
 
-The flow, written once: ChargedApp, ControlPolicy -> model -> observe -> decide -> actuate -> record.
+The flow: ChargedApp, ControlPolicy -> model -> observe -> decide -> actuate -> record.
 `loop/turn.py` is where the order is written as code; `README.md` draws the rooms.
 """
 

@@ -22,6 +22,8 @@ CATEGORY: Final = "charon"
 LABEL_FORCE_ADVISORY: Final = f"{GROUP}/force-advisory"
 # Set by the testbed on pods whose status the plant drives instead of a kubelet.
 LABEL_PLANT_DRIVEN: Final = "plant.charon.dev/driven"
+# Set by the testbed on its fake nodes.
+LABEL_FAKE_NODE: Final = "plant.charon.dev/fake-node"
 
 
 class ConditionType(StrEnum):

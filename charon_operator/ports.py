@@ -14,7 +14,7 @@ from charon_operator.model.workload import Absent, Key, Target, Workload
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """One element of an instant vector: labels, value (may be NaN or infinite), sample time in s."""
+    """One element of an instant vector: labels, value (may be NaN or infinite), time in s."""
 
     labels: Mapping[str, str]
     value: float
@@ -32,7 +32,7 @@ class Vector:
 class FailureKind(StrEnum):
     """Why a query has no answer."""
 
-    REJECTED = "Rejected"  # the store says the query itself is wrong (400, 422): splitting may help
+    REJECTED = "Rejected"  # the store says the query is wrong (400, 422): splitting may help
     UNAVAILABLE = "Unavailable"  # the store or the way to it is down: splitting cannot help
     TIMEOUT = "Timeout"
     MALFORMED = "Malformed"  # an answer that is not one
@@ -94,7 +94,7 @@ class Cluster(Protocol):
     async def set_replicas(
         self, target: Target, replicas: int, resource_version: str
     ) -> WriteResult:
-        """Write `spec.replicas` through the scale subresource, on that very version of the target."""
+        """Write `spec.replicas` by the scale subresource, on that very version of the target."""
 
     async def patch_status(self, app: Key, uid: str, status: Mapping[str, Any]) -> WriteResult:
         """Merge-patch the status of that very ChargedApp (by uid)."""

@@ -39,14 +39,16 @@ class Scope(_Part):
             elsewhere, `exported_namespace`, or recording rules without a namespace.
     """
 
-    class Exception_(_Part):  # noqa: N801 - a plain name would hide the builtin
+    class Exemption(_Part):
+        """Other matchers for some metrics."""
+
         metrics: list[str] = Field(min_length=1)
         matchers: list[str] = Field(default_factory=list)
 
     namespaces: list[str] = Field(default_factory=lambda: ["*"], min_length=1)
     tenant: Tenant = "anonymous"
     matchers: list[str] = Field(default_factory=lambda: ['namespace="$namespace"'])
-    exceptions: list[Exception_] = Field(default_factory=list)
+    exceptions: list[Exemption] = Field(default_factory=list)
 
 
 class Mimir(_Part):

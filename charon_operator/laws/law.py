@@ -30,7 +30,7 @@ class Sample:
     Attributes:
         time_s: newest sample time among the roles, seconds since 1970.
         dt_s: seconds since the previous step's `time_s`, > 0; None at the first step.
-        readings: by role; `value` is the objective's own indicator, the others are the app's bindings.
+        readings: by role; `value` is the objective's own indicator, the others are bindings.
         set_point: what to aim at, in the unit of `value`.
         threshold: the objective's bound, in the unit of `value`.
         sign: +1 when a larger value is worse, -1 when a smaller one is.

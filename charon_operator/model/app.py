@@ -120,7 +120,9 @@ class Objective(Wire):
     threshold: Threshold = Field(description="When the application counts as good.")
     set_point: Number | None = Field(
         default=None,
-        description="What the control law aims at, on the good side of the threshold. Default: the threshold.",
+        description=(
+            "What the law aims at, on the good side of the threshold. Default: the threshold."
+        ),
     )
     target: Percent = Field(description='Percent of the time that must be good, as "95".')
     window_seconds: int = Field(
@@ -166,7 +168,7 @@ class Replicas(Wire):
 
 
 def _known_direction(value: object) -> object:
-    # Fail safe: a hold that cannot be read stops everything (the API server's schema rejects it first).
+    # Fail safe: a hold that cannot be read stops everything (the schema rejects it first).
     return value if value in list(Direction) else Direction.BOTH
 
 
@@ -192,7 +194,7 @@ class ChargedAppSpec(Wire):
 
     mode: Mode = Field(
         default=Mode.ADVISORY,
-        description="Advisory: computes, records and writes nothing to the target. Active: also acts.",
+        description="Advisory: computes and records, leaves the target alone. Active: also acts.",
     )
     policy_ref: PolicyRef = Field(description="Which ControlPolicy drives this app.")
     scale_target_ref: ScaleTargetRef = Field(description="Which workload is scaled.")

@@ -18,7 +18,7 @@ class Demand:
         replicas: replicas wanted, before any limit.
         capacity: units a second wanted; the app's capacityPerReplica turns it into replicas.
         terms: the law's own terms, for people and for the journal.
-        sampled_at_s: newest sample time it stands on, seconds since 1970; its age is counted from here.
+        sampled_at_s: newest sample time it stands on, seconds since 1970; its age counts from it.
     """
 
     replicas: float | None = None

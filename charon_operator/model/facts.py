@@ -77,7 +77,7 @@ class ObjectiveState:
         good_now: whether the threshold holds at this moment; None when that is not known.
         attainment: share of observed time that was good, 0..1, or None.
         coverage: share of the window that was observed, 0..1.
-        budget_remaining: 1 = nothing of the error budget used, 0 = all of it, negative beyond; or None.
+        budget_remaining: 1 = none of the error budget used, 0 = all, negative beyond; or None.
     """
 
     name: str

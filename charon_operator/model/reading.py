@@ -52,7 +52,7 @@ class Attainment:
     """How an objective did over its window, as computed by the metric store.
 
     Attributes:
-        good_ratio: share of the *observed* time that was good, 0..1; None when nothing was observed.
+        good_ratio: share of the *observed* time that was good, 0..1; None: nothing observed.
         coverage: share of the window that was observed at all, 0..1.
         computed_at_s: when it was computed, seconds since 1970.
     """

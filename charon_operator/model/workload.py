@@ -1,6 +1,6 @@
 """What runs: the target of an app as the API server shows it, and who else moves it.
 
-Reads: nothing. Gives: `Workload`, `Absent`, `Rival`. Never: guesses; a field that is not known is None.
+Reads: nothing. Gives: `Workload`, `Absent`, `Rival`. Never: guesses; what is not known is None.
 """
 
 from dataclasses import dataclass
@@ -86,7 +86,7 @@ class Absent:
 
 @dataclass(frozen=True, slots=True, order=True)
 class Rival:
-    """Another controller that names the same target (kind: HorizontalPodAutoscaler, ScaledObject, ChargedApp)."""
+    """Another controller of the same target: an HPA, a ScaledObject or a ChargedApp."""
 
     kind: str
     namespace: str
