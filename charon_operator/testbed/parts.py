@@ -1,0 +1,92 @@
+"""The programs of the testbed: which Go module each is built from, and what a cold build costs.
+
+Reads: `modules/` of this package. Gives: Part, the table of parts, and their cache keys.
+Never: builds.
+"""
+
+import dataclasses
+import hashlib
+import pathlib
+
+MODULES = pathlib.Path(__file__).parent / "modules"
+
+BUILD_FLAGS = (
+    "-mod=readonly",
+    "-trimpath",
+    "-buildvcs=false",
+    # A main package with a profile would compile everything below it a second time.
+    "-pgo=off",
+    # The linker strips debugging data anyway: not making it saves time and half the build cache.
+    "-gcflags=all=-dwarf=false",
+    "-ldflags=-s -w",
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Part:
+    """One binary: its module's folder, its package, the names it is called by.
+
+    `cold_cpu_s` and `disk_mb` are what one cold build cost on two cores, for the estimate shown
+    before the first build; later estimates come from the build on this machine.
+    """
+
+    name: str
+    module: str
+    package: str
+    cold_cpu_s: float
+    disk_mb: int
+    tags: str = ""
+    links: tuple[str, ...] = ()
+
+    @property
+    def programs(self) -> tuple[str, ...]:
+        return self.links or (self.name,)
+
+
+KUBE = Part(
+    name="kube",
+    module="kubernetes",
+    package="./kube",
+    cold_cpu_s=475,
+    disk_mb=4500,
+    links=("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubectl"),
+)
+ETCD = Part(name="etcd", module="kubernetes", package="./etcd", cold_cpu_s=14, disk_mb=200)
+KWOK = Part(
+    name="kwok",
+    module="kwok",
+    package="sigs.k8s.io/kwok/cmd/kwok",
+    cold_cpu_s=127,
+    disk_mb=1500,
+)
+MIMIR = Part(
+    name="mimir",
+    module="mimir",
+    package="github.com/grafana/mimir/cmd/mimir",
+    cold_cpu_s=309,
+    disk_mb=4500,
+    tags="remove_all_sd",
+)
+PROMETHEUS = Part(
+    name="prometheus",
+    module="mimir",
+    package="github.com/prometheus/prometheus/cmd/prometheus",
+    cold_cpu_s=22,
+    disk_mb=300,
+    tags="remove_all_sd",
+)
+
+CONTROL_PLANE = (KUBE, ETCD)
+FAKE_NODES = (KWOK,)
+METRICS = (MIMIR, PROMETHEUS)
+ALL = (*CONTROL_PLANE, *FAKE_NODES, *METRICS)
+
+
+def key(part: Part, go_version: str) -> str:
+    """A short hash of all that decides what the binary is."""
+    digest = hashlib.sha256()
+    folder = MODULES / part.module
+    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
+        digest.update(path.relative_to(folder).as_posix().encode() + b"\0" + path.read_bytes())
+    digest.update(repr((part.package, part.tags, BUILD_FLAGS, go_version)).encode())
+    return digest.hexdigest()[:16]

@@ -1,0 +1,158 @@
+"""Starts a testbed: builds what is missing, brings up what was asked, waits for nodes.
+
+Reads: a Config. Gives: a running Testbed. Never: leaves anything behind when a part fails.
+"""
+
+import concurrent.futures
+import dataclasses
+import json
+import pathlib
+from collections.abc import Callable, Mapping
+
+from charon_operator import errors, names
+from charon_operator.testbed import (
+    access,
+    bed,
+    build,
+    config,
+    fakenodes,
+    layout,
+    metrics,
+    parts,
+    process,
+    progress,
+    providers,
+    sockets,
+    state,
+)
+
+_PORT_ATTEMPTS = 3
+
+
+def start(wanted: config.Config, progress: progress.Progress | None = None) -> bed.Testbed:
+    """Builds what is missing, starts everything, returns when the nodes are ready.
+
+    Args:
+        wanted: what to start.
+        progress: who is told how far it is; None for nobody.
+
+    Raises:
+        errors.TestbedError: a tool, disk space or a port is missing, or a program died at start.
+    """
+    starter = _Starter(wanted, progress)
+    try:
+        return starter.run()
+    except BaseException:
+        starter.undo()
+        raise
+
+
+class _Starter:
+    """The state of one start: what was reserved and launched so far."""
+
+    def __init__(self, wanted: config.Config, shows: progress.Progress | None) -> None:
+        folder = wanted.folder.expanduser().resolve()
+        self._wanted = dataclasses.replace(wanted, folder=folder)
+        self._shows = shows or progress.Silent()
+        self._source = providers.of(self._wanted)
+        self._processes: dict[str, process.Process] = {}
+        self.files = layout.Layout(folder)
+        self.ports = sockets.Reservation()
+        self.binaries: Mapping[str, pathlib.Path] = {}
+
+    def run(self) -> bed.Testbed:
+        state.refuse_if_owned(self.files)
+        self.binaries = build.programs(self._needs(), self._wanted.cache, self._shows)
+        self.files.make()
+        self._shows.begin("Starting the testbed", self._steps())
+        with concurrent.futures.ThreadPoolExecutor(1) as beside:
+            measuring = beside.submit(self._bring_up_metrics)
+            cluster = self._source.bring_up(self)
+            self._bring_up_nodes(cluster)
+            mimir_url = measuring.result()
+        self._shows.finish()
+        return self._testbed(cluster, mimir_url)
+
+    def undo(self) -> None:
+        bed.stop_all(self._processes)
+        self._release()
+
+    def launch(self, make: Callable[[], process.Program], *port_names: str) -> process.Process:
+        """Starts a program and waits until it is ready; makes it anew if its port was taken."""
+        for attempt in range(1, _PORT_ATTEMPTS + 1):
+            launched = process.Process(make())
+            self._processes[launched.name] = launched
+            launched.launch()
+            try:
+                launched.wait_ready(self._wanted.start_timeout_s)
+            except errors.TestbedError:
+                if not launched.clashed() or attempt == _PORT_ATTEMPTS:
+                    raise
+                for name in port_names:
+                    self.ports.renew(name)
+            else:
+                break
+        self._shows.advance(launched.name)
+        return launched
+
+    def _needs(self) -> list[parts.Part]:
+        wanted = self._wanted
+        needed = [*self._source.needs()]
+        if wanted.with_kwok and wanted.provider is not config.Provider.KUBECONFIG:
+            needed += parts.FAKE_NODES
+        if wanted.with_metrics:
+            needed += [parts.PROMETHEUS] if wanted.mimir_url else parts.METRICS
+        return needed
+
+    def _steps(self) -> int:
+        return sum(len(p.programs) for p in self._needs() if p is not parts.KUBE) + 3
+
+    def _bring_up_metrics(self) -> str | None:
+        """Mimir, unless one is given, and an agent that writes to it."""
+        if not self._wanted.with_metrics:
+            return self._wanted.mimir_url
+        stack = metrics.Metrics(self._wanted, self.files, self.binaries, self.ports)
+        if not self._wanted.mimir_url:
+            self.launch(stack.mimir, "mimir", "mimir-grpc")
+        self.launch(stack.agent, "agent")
+        return stack.mimir_url
+
+    def _bring_up_nodes(self, cluster: providers.Cluster) -> None:
+        """kwok, the fake nodes, and what a new cluster needs before it takes pods."""
+        if "kwok" not in self.binaries:
+            return
+        self.launch(self._kwok(cluster), "kwok")
+        handle = access.Access(self.files, self._address(cluster, None))
+        if self._wanted.nodes:
+            nodes = fakenodes.objects(list(self._wanted.nodes))
+            handle.kubectl("apply", "--server-side", "-f", "-", input=json.dumps(nodes))
+            selector = f"--selector={names.LABEL_FAKE_NODE}=true"
+            timeout = f"--timeout={self._wanted.start_timeout_s:.0f}s"
+            handle.kubectl("wait", "--for=condition=Ready", "node", selector, timeout)
+        handle.kubectl("wait", "--for=create", "serviceaccount/default", "--timeout=60s")
+
+    def _kwok(self, cluster: providers.Cluster) -> Callable[[], process.Program]:
+        return lambda: fakenodes.kwok(
+            self.binaries, self.files, cluster.kubeconfig, self.ports.port("kwok")
+        )
+
+    def _testbed(self, cluster: providers.Cluster, mimir_url: str | None) -> bed.Testbed:
+        address = self._address(cluster, mimir_url)
+        state.write(self.files, address, list(self._processes.values()))
+        return bed.Testbed(self.files, address, self._processes, self._release)
+
+    def _address(self, cluster: providers.Cluster, mimir_url: str | None) -> access.Address:
+        return access.Address(
+            kubeconfig=str(cluster.kubeconfig),
+            api_url=cluster.api_url,
+            ca_file=str(cluster.ca_file),
+            kubectl=str(cluster.kubectl),
+            tenant=self._wanted.tenant,
+            mimir_url=mimir_url,
+            audit_log=str(cluster.audit_log) if cluster.audit_log else None,
+            can_sign=cluster.can_sign,
+        )
+
+    def _release(self) -> None:
+        self._source.take_down()
+        self.ports.release()

@@ -1,0 +1,68 @@
+"""Fixtures of tests that need the real control plane: one testbed a session, one namespace a test.
+
+The programs are built before the first test runs (minutes on a machine that never built them), so
+that no test's time limit pays for it.
+"""
+
+import pathlib
+import secrets
+import time
+from collections.abc import Callable, Iterator
+from typing import TypeVar
+
+import pytest
+
+from charon_operator import errors, names, testbed
+from charon_operator.testbed import build, progress
+
+_POLL_S = 0.1
+
+T = TypeVar("T")
+
+
+def wait_until(predicate: Callable[[], T], what: str, timeout_s: float = 30.0) -> T:
+    """Polls until the predicate gives something true, and gives that; says what was waited for."""
+    deadline = time.monotonic() + timeout_s
+    while True:
+        seen = predicate()
+        if seen:
+            return seen
+        if time.monotonic() > deadline:
+            pytest.fail(f"waited {timeout_s:.0f} s for {what}; last seen: {seen!r}", pytrace=True)
+        time.sleep(_POLL_S)
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    needed = any(item.get_closest_marker("testbed") for item in session.items)
+    if not needed or session.config.option.collectonly:
+        return
+    try:
+        with progress.shown() as shows:
+            build.programs(shows=shows)
+    except errors.TestbedError as error:
+        pytest.exit(f"the testbed cannot be built: {error}", returncode=1)
+
+
+@pytest.fixture(scope="session")
+def bed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[testbed.Testbed]:
+    """A testbed with fake nodes (one with GPUs) and metrics, in a folder of this run."""
+    nodes = [
+        testbed.Node(name="node-0", cpu="64", pods=2000),
+        testbed.Node(name="node-1", cpu="37", pods=200, extended={"nvidia.com/gpu": "4"}),
+    ]
+    folder: pathlib.Path = tmp_path_factory.mktemp("testbed")
+    with testbed.start(testbed.Config(folder=folder, nodes=nodes)) as running:
+        yield running
+
+
+@pytest.fixture
+def namespace(bed: testbed.Testbed) -> Iterator[str]:
+    """A fresh namespace; deleted after the test, without waiting for it."""
+    name = f"test-{secrets.token_hex(4)}"
+    bed.kubectl("create", "namespace", name)
+    bed.kubectl("wait", "--for=create", "serviceaccount/default", "-n", name, "--timeout=30s")
+    yield name
+    bed.kubectl("delete", "namespace", name, "--wait=false")
+    # Nobody finalises the plant's pods once the test's plant is gone.
+    driven = f"--selector={names.LABEL_PLANT_DRIVEN}=true"
+    bed.kubectl("delete", "pods", driven, "-n", name, "--force", "--wait=false", check=False)
