@@ -8,7 +8,7 @@ from charon_operator.testbed.access import Access
 from charon_operator.testbed.bed import ProcessStatus, Testbed
 from charon_operator.testbed.config import Config, Node, Provider
 from charon_operator.testbed.process import Process
-from charon_operator.testbed.starter import start
+from charon_operator.testbed.starter import prepare, start
 from charon_operator.testbed.state import attach
 
 __all__ = [
@@ -20,5 +20,6 @@ __all__ = [
     "Provider",
     "Testbed",
     "attach",
+    "prepare",
     "start",
 ]

@@ -57,6 +57,10 @@ class Testbed(access.Access):
             for p in self._processes.values()
         ]
 
+    def write_state(self) -> None:
+        """Writes down, for other processes, who owns the testbed and what runs."""
+        state.write(self.files, self.address, list(self._processes.values()))
+
     def stop(self) -> None:
         """Stops every process, those that depend on others first; may be called again."""
         stop_all(self._processes)

@@ -34,6 +34,11 @@ class Layout:
         return self.folder / "testbed.json"
 
     @property
+    def marker(self) -> pathlib.Path:
+        """Says that the folder was made for a testbed, so that it may be deleted as one."""
+        return self.folder / ".charon-testbed"
+
+    @property
     def audit_log(self) -> pathlib.Path:
         return self.folder / "logs" / "audit.log"
 
@@ -46,5 +51,7 @@ class Layout:
     def make(self) -> None:
         """Makes the folders; what they hold is private to their owner."""
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if not any(self.folder.iterdir()):
+            self.marker.touch()
         for path in (self.keys, self.config, self.targets, self.folder / "logs", self.data("")):
             path.mkdir(parents=True, exist_ok=True, mode=0o700)

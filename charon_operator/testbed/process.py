@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 from charon_operator import errors
 
 _CHILD = pathlib.Path(__file__).parent / "child.py"
-_POLL_S = 0.05
+POLL_S = 0.05
 _LAST_LINES = 12
 
 # The kernel kills a child when the *thread* that started it ends: one thread that lives as long
@@ -86,7 +86,7 @@ class Process:
                 raise errors.TestbedError(
                     f"{self.name} is not ready after {timeout_s:.0f} s{self.tail()}"
                 )
-            time.sleep(_POLL_S)
+            time.sleep(POLL_S)
 
     def start(self, timeout_s: float = 60.0) -> None:
         """Starts the program on the same port and data, and waits until it is ready."""

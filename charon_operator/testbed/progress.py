@@ -102,7 +102,6 @@ class Bar:
     def finish(self) -> None:
         if self._task is not None:
             self._drawn.update(self._task, completed=self._total, detail="")
-            self._drawn.stop()
             self._task = None
 
     def close(self) -> None:

@@ -47,6 +47,11 @@ def start(wanted: config.Config, progress: progress.Progress | None = None) -> b
         raise
 
 
+def prepare(wanted: config.Config, progress: progress.Progress | None = None) -> None:
+    """Builds what `start` would build, and starts nothing."""
+    _Starter(wanted, progress).build()
+
+
 class _Starter:
     """The state of one start: what was reserved and launched so far."""
 
@@ -62,7 +67,7 @@ class _Starter:
 
     def run(self) -> bed.Testbed:
         state.refuse_if_owned(self.files)
-        self.binaries = build.programs(self._needs(), self._wanted.cache, self._shows)
+        self.build()
         self.files.make()
         self._shows.begin("Starting the testbed", self._steps())
         with concurrent.futures.ThreadPoolExecutor(1) as beside:
@@ -72,6 +77,9 @@ class _Starter:
             mimir_url = measuring.result()
         self._shows.finish()
         return self._testbed(cluster, mimir_url)
+
+    def build(self) -> None:
+        self.binaries = build.programs(self._needs(), self._wanted.cache, self._shows)
 
     def undo(self) -> None:
         bed.stop_all(self._processes)
@@ -138,8 +146,9 @@ class _Starter:
 
     def _testbed(self, cluster: providers.Cluster, mimir_url: str | None) -> bed.Testbed:
         address = self._address(cluster, mimir_url)
-        state.write(self.files, address, list(self._processes.values()))
-        return bed.Testbed(self.files, address, self._processes, self._release)
+        running = bed.Testbed(self.files, address, self._processes, self._release)
+        running.write_state()
+        return running
 
     def _address(self, cluster: providers.Cluster, mimir_url: str | None) -> access.Address:
         return access.Address(

@@ -24,6 +24,12 @@ class Owned:
     port: int
     log: str
 
+    @property
+    def state(self) -> str:
+        """Running, Paused or Exited, as the kernel sees it now."""
+        letter = "" if self.pid is None else _fields(self.pid)[:1]
+        return {"": "Exited", "Z": "Exited", "T": "Paused"}.get("".join(letter), "Running")
+
 
 @dataclasses.dataclass(frozen=True)
 class State:
@@ -41,13 +47,18 @@ class State:
 
 def started_at(pid: int) -> str:
     """The start time of a process in clock ticks since boot; empty if there is none."""
+    fields = _fields(pid)
+    return fields[19] if fields and fields[0] != "Z" else ""
+
+
+def _fields(pid: int) -> list[str]:
+    """The fields of /proc/<pid>/stat from the state on; empty if there is no such process."""
     try:
         text = pathlib.Path(f"/proc/{pid}/stat").read_text()
     except OSError:
-        return ""
+        return []
     # The program's name may hold spaces and brackets: fields are counted after the last one.
-    fields = text.rpartition(")")[2].split()
-    return "" if fields[0] == "Z" else fields[19]
+    return text.rpartition(")")[2].split()
 
 
 def write(
