@@ -1,0 +1,253 @@
+"""What is remembered between turns: of one app, and of the fleet.
+
+Reads: nothing. Gives: frozen, JSON-able values (`dump(load(x)) == x`), with bounded histories.
+Never: a fact that the cluster or the metric store could be asked for again.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
+
+from charon_operator.model.decision import Demand
+from charon_operator.model.workload import Key
+
+# The longest windows that may ask: stabilisation and lowerings per hour look back 3600 s.
+HISTORY_S: Final = 3600.0
+VERSION: Final = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Recommendation:
+    """A replica count that was wanted at a time (seconds since 1970), before behaviour."""
+
+    time_s: float
+    replicas: int
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """A change of ours that was made, or may have been."""
+
+    time_s: float
+    start: int
+    to: int
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What we last wrote and the target's generation that the write stood on."""
+
+    replicas: int
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class Revert:
+    """A value of ours that another field manager overwrote, as seen at a time."""
+
+    time_s: float
+    manager: str
+
+
+@dataclass(frozen=True, slots=True)
+class Yielded:
+    """We stopped writing because of `manager`.
+
+    Attributes:
+        generation: of the app then; another one releases us.
+        replicas: of the target, as last seen.
+        quiet_from_s: when the target's replicas last changed, seconds since 1970.
+    """
+
+    manager: str
+    generation: int
+    replicas: int
+    quiet_from_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class LawMemory:
+    """One law at work for one objective.
+
+    Attributes:
+        law: its name. With `parameters` and `inputs`, what a running state belongs to.
+        inputs: role, colon, indicator for every role.
+        state: the law's own.
+        stepped_at_s: sample time of the last step, seconds since 1970; None before the first.
+        demand: of the last step, or None.
+    """
+
+    law: str
+    parameters: Mapping[str, str]
+    inputs: tuple[str, ...]
+    state: Mapping[str, Any]
+    stepped_at_s: float | None = None
+    demand: Demand | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AppMemory:
+    """What is remembered of one app. Times are seconds since 1970.
+
+    Attributes:
+        uid, target_uid: whom the memory is about; another uid means a fresh one.
+        first_seen_s: start of this memory.
+        acted_at_s: when we last changed the target; None: not known, counts as `first_seen_s`.
+        counted_from_s: since when every lowering is known; earlier ones may be forgotten.
+        lost_at_s: since when an objective cannot be judged; None while all can.
+        healthy_at_s: when all objectives could last be judged; None before that ever happened.
+        target_generation: of the target at the last turn.
+    """
+
+    uid: str
+    target_uid: str
+    first_seen_s: float
+    acted_at_s: float | None = None
+    counted_from_s: float = 0.0
+    lost_at_s: float | None = None
+    healthy_at_s: float | None = None
+    target_generation: int = 0
+    laws: Mapping[str, LawMemory] = field(default_factory=dict)
+    recommendations: tuple[Recommendation, ...] = ()
+    actions: tuple[Action, ...] = ()
+    written: Written | None = None
+    reverts: tuple[Revert, ...] = ()
+    yielded: Yielded | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FleetMemory:
+    """What is remembered of all apps."""
+
+    apps: Mapping[Key, AppMemory] = field(default_factory=dict)
+
+    def updated(self, changes: Mapping[Key, AppMemory]) -> "FleetMemory":
+        """The same memory with some apps' replaced."""
+        return FleetMemory({**self.apps, **changes}) if changes else self
+
+    def forgetting(self, keys: Iterable[Key]) -> "FleetMemory":
+        """The same memory without some apps."""
+        gone = frozenset(keys)
+        return FleetMemory({key: app for key, app in self.apps.items() if key not in gone})
+
+
+def aged(app: AppMemory, now_s: float) -> AppMemory:
+    """Drop what no window can ask for any more; a clock that was set back makes nothing newer."""
+    since_s = now_s - HISTORY_S
+    return replace(
+        app,
+        first_seen_s=min(app.first_seen_s, now_s),
+        acted_at_s=None if app.acted_at_s is None else min(app.acted_at_s, now_s),
+        counted_from_s=min(app.counted_from_s, now_s),
+        recommendations=tuple(r for r in app.recommendations if since_s < r.time_s <= now_s),
+        actions=tuple(
+            action if action.time_s <= now_s else replace(action, time_s=now_s)
+            for action in app.actions
+            if since_s < action.time_s
+        ),
+    )
+
+
+def recommended(
+    history: Sequence[Recommendation], newest: Recommendation
+) -> tuple[Recommendation, ...]:
+    """Append to a history, keeping only what a later minimum or maximum can still depend on.
+
+    An older entry matters to no window once a newer one is at least as large and another newer one
+    at least as small. A steady app therefore keeps a single entry.
+    """
+    kept = [newest]
+    low = high = newest.replicas
+    for past in reversed(history):
+        if past.replicas < low or past.replicas > high:
+            kept.append(past)
+            low, high = min(low, past.replicas), max(high, past.replicas)
+    return tuple(reversed(kept))
+
+
+def dump(memory: FleetMemory) -> dict[str, Any]:
+    """The memory as JSON-able values."""
+    return {
+        "version": VERSION,
+        "apps": {str(key): _dump_app(app) for key, app in sorted(memory.apps.items())},
+    }
+
+
+def load(content: Mapping[str, Any]) -> FleetMemory:
+    """A memory from what `dump` gave.
+
+    Raises:
+        ValueError: the content is of another version.
+    """
+    if content.get("version") != VERSION:
+        raise ValueError(f"memory of version {content.get('version')!r}, not {VERSION}: drop it")
+    apps: Mapping[str, Any] = content["apps"]
+    return FleetMemory({Key(*name.split("/", 1)): _load_app(app) for name, app in apps.items()})
+
+
+def _dump_app(app: AppMemory) -> dict[str, Any]:
+    return {
+        "uid": app.uid,
+        "targetUid": app.target_uid,
+        "firstSeen": app.first_seen_s,
+        "actedAt": app.acted_at_s,
+        "countedFrom": app.counted_from_s,
+        "lostAt": app.lost_at_s,
+        "healthyAt": app.healthy_at_s,
+        "targetGeneration": app.target_generation,
+        "laws": {name: _dump_law(law) for name, law in sorted(app.laws.items())},
+        "recommendations": [[r.time_s, r.replicas] for r in app.recommendations],
+        "actions": [[a.time_s, a.start, a.to] for a in app.actions],
+        "written": app.written and [app.written.replicas, app.written.generation],
+        "reverts": [[r.time_s, r.manager] for r in app.reverts],
+        "yielded": app.yielded
+        and [
+            app.yielded.manager,
+            app.yielded.generation,
+            app.yielded.replicas,
+            app.yielded.quiet_from_s,
+        ],
+    }
+
+
+def _load_app(row: Mapping[str, Any]) -> AppMemory:
+    return AppMemory(
+        uid=row["uid"],
+        target_uid=row["targetUid"],
+        first_seen_s=row["firstSeen"],
+        acted_at_s=row["actedAt"],
+        counted_from_s=row["countedFrom"],
+        lost_at_s=row["lostAt"],
+        healthy_at_s=row["healthyAt"],
+        target_generation=row["targetGeneration"],
+        laws={name: _load_law(law) for name, law in row["laws"].items()},
+        recommendations=tuple(Recommendation(*item) for item in row["recommendations"]),
+        actions=tuple(Action(*item) for item in row["actions"]),
+        written=row["written"] and Written(*row["written"]),
+        reverts=tuple(Revert(*item) for item in row["reverts"]),
+        yielded=row["yielded"] and Yielded(*row["yielded"]),
+    )
+
+
+def _dump_law(law: LawMemory) -> dict[str, Any]:
+    demand = law.demand
+    return {
+        "law": law.law,
+        "parameters": dict(law.parameters),
+        "inputs": list(law.inputs),
+        "state": dict(law.state),
+        "steppedAt": law.stepped_at_s,
+        "demand": demand
+        and [demand.replicas, demand.capacity, dict(demand.terms), demand.sampled_at_s],
+    }
+
+
+def _load_law(row: Mapping[str, Any]) -> LawMemory:
+    return LawMemory(
+        law=row["law"],
+        parameters=row["parameters"],
+        inputs=tuple(row["inputs"]),
+        state=row["state"],
+        stepped_at_s=row["steppedAt"],
+        demand=row["demand"] and Demand(*row["demand"]),
+    )
