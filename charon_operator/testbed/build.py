@@ -153,8 +153,10 @@ def _locked(workshop: _Workshop, part: parts.Part) -> Iterator[None]:
 def _build(workshop: _Workshop, part: parts.Part) -> None:
     """Builds one part beside its place, then moves it there in one step."""
     target = workshop.folder(part)
-    draft = target.with_name(f"{target.name}.{os.getpid()}")
-    shutil.rmtree(draft, ignore_errors=True)
+    # What a killed build left: nobody else builds this part, we hold its lock.
+    for left in target.parent.glob(f"{target.name}.draft*"):
+        shutil.rmtree(left)
+    draft = target.with_name(f"{target.name}.draft{os.getpid()}")
     (draft / "bin").mkdir(parents=True)
     try:
         cost = _compile(workshop, part, draft / "bin" / part.name)

@@ -39,7 +39,7 @@ def start(wanted: config.Config, progress: progress.Progress | None = None) -> b
     Raises:
         errors.TestbedError: a tool, disk space or a port is missing, or a program died at start.
     """
-    starter = _Starter(wanted, progress)
+    starter = Starter(wanted, progress)
     try:
         return starter.run()
     except BaseException:
@@ -49,10 +49,10 @@ def start(wanted: config.Config, progress: progress.Progress | None = None) -> b
 
 def prepare(wanted: config.Config, progress: progress.Progress | None = None) -> None:
     """Builds what `start` would build, and starts nothing."""
-    _Starter(wanted, progress).build()
+    Starter(wanted, progress).build()
 
 
-class _Starter:
+class Starter:
     """The state of one start: what was reserved and launched so far."""
 
     def __init__(self, wanted: config.Config, shows: progress.Progress | None) -> None:
