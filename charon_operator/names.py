@@ -51,6 +51,7 @@ class Reason(StrEnum):
     INVALID_POLICY = "InvalidPolicy"
     UNKNOWN_CONTROLLER = "UnknownController"
     LAW_FAILED = "LawFailed"
+    INTERNAL_ERROR = "InternalError"
     TARGET_NOT_FOUND = "TargetNotFound"
     TARGET_NOT_ALLOWED = "TargetNotAllowed"
     TARGET_CHANGED = "TargetChanged"

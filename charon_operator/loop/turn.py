@@ -1,22 +1,20 @@
-"""One turn of the fleet: readings and memory of all apps in, decisions out.
+"""One turn of the fleet: readings and memory of all apps in, decisions out. The order, once.
 
 Reads: `FleetMemory` and the facts of the apps that are due. Gives: a new memory and an `Outcome`
 for each of them. Never: a clock, chance, I/O, or an exception for anything a user wrote.
 """
 
-import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from charon_operator.decide import blind, case
+from charon_operator.decide.case import Case
 from charon_operator.model.decision import Decision
 from charon_operator.model.facts import AppFacts, Outcome
-from charon_operator.model.memory import FleetMemory
-from charon_operator.model.workload import Key, Workload
-from charon_operator.names import Reason
+from charon_operator.model.memory import Action, AppMemory, FleetMemory, Written
+from charon_operator.model.workload import Key
 from charon_operator.ports import WriteOutcome
 from charon_operator.settings import Safety
-
-KNOB_REPLICAS = "replicas"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +27,7 @@ class Moment:
 
 @dataclass(frozen=True, slots=True)
 class TurnResult:
-    """What a turn leaves: the memory for the next one, and one outcome for each app."""
+    """What a turn leaves: the memory for the next one, and one outcome for each app, in order."""
 
     memory: FleetMemory
     outcomes: tuple[Outcome, ...]
@@ -38,28 +36,46 @@ class TurnResult:
 def turn(
     memory: FleetMemory, moment: Moment, facts: Sequence[AppFacts], safety: Safety
 ) -> TurnResult:
-    """Decide on every app in `facts`."""
-    return TurnResult(memory, tuple(_held(fact, moment) for fact in facts))
+    """Decide on every app in `facts`; the other apps keep their demand and their memory."""
+    # 1. Each app: what is wrong, who else acts, what its objectives demand.
+    cases = [_sensed(fact, memory.apps.get(fact.key), moment, safety) for fact in facts]
+    memory = memory.updated({item.facts.key: item.memory for item in cases if item.memory})
+    # 2. The fleet: is it the apps that went quiet, or the monitoring?
+    fleet_blind = blind.is_blind(memory.apps.items(), moment.now_s, safety)
+    # 3. Each app: its limits, and the decision with its reasons.
+    settled = [_settled(item, moment, safety, fleet_blind) for item in cases]
+    learnt = {outcome.key: known for known, outcome in settled if known}
+    return TurnResult(memory.updated(learnt), tuple(outcome for _, outcome in settled))
 
 
 def acted(
     memory: FleetMemory, key: Key, decision: Decision, now_s: float, outcome: WriteOutcome
 ) -> FleetMemory:
-    """Remember a write that was tried."""
-    return memory
+    """Remember a write that was tried. One that may have been applied counts as applied."""
+    app = memory.apps.get(key)
+    if app is None or outcome not in (WriteOutcome.WRITTEN, WriteOutcome.UNREACHABLE):
+        return memory
+    written = None
+    if outcome is WriteOutcome.WRITTEN:
+        written = Written(decision.final, app.target_generation)
+    action = Action(now_s, decision.current, decision.final)
+    changed = replace(app, acted_at_s=now_s, actions=(*app.actions, action), written=written)
+    return memory.updated({key: changed})
 
 
-def _held(fact: AppFacts, moment: Moment) -> Outcome:
-    current = fact.workload.replicas if isinstance(fact.workload, Workload) else 0
-    digest = hashlib.sha256(f"{fact.app.uid}/{moment.turn_id}/{KNOB_REPLICAS}".encode())
-    decision = Decision(
-        decision_id=digest.hexdigest()[:16],
-        knob=KNOB_REPLICAS,
-        acts=False,
-        current=current,
-        raw=None,
-        final=current,
-        reason=Reason.HELD,
-        message="Nothing is demanded.",
-    )
-    return Outcome(fact.key, fact.app.uid, fact.app.generation, decision)
+def _sensed(fact: AppFacts, known: AppMemory | None, moment: Moment, safety: Safety) -> Case:
+    try:
+        return case.sense(fact, known, moment.now_s, safety)
+    except Exception as error:  # a fault of ours on one app must not stop the others
+        return case.crashed(fact, known, error)
+
+
+def _settled(
+    item: Case, moment: Moment, safety: Safety, fleet_blind: bool
+) -> tuple[AppMemory | None, Outcome]:
+    turn_id, now_s = moment.turn_id, moment.now_s
+    try:
+        return case.settle(item, turn_id, now_s, safety, blind=fleet_blind)
+    except Exception as error:  # as above
+        failed = case.crashed(item.facts, item.memory, error)
+        return case.settle(failed, turn_id, now_s, safety, blind=fleet_blind)

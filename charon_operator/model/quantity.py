@@ -41,6 +41,12 @@ def _positive(number: float) -> float:
     return number
 
 
+def _non_negative(number: float) -> float:
+    if number < 0:
+        raise ValueError("must not be negative")
+    return number
+
+
 def _percent(number: float) -> float:
     if not 0 < number < 100:
         raise ValueError('must be a percentage between "0" and "100", both excluded')
@@ -64,6 +70,9 @@ PositiveNumber = Annotated[
             "maxLength": 20,
         }
     ),
+]
+NonNegativeNumber = Annotated[
+    float, BeforeValidator(lambda text: _non_negative(parse(text))), _WRITE, _schema(NON_NEGATIVE)
 ]
 Percent = Annotated[
     float,

@@ -1,0 +1,143 @@
+"""One app's way through a turn: what was sensed, and what is settled once the fleet is known.
+
+Reads: facts and memory of one app. Gives: a `Case` before, a memory and an `Outcome` after. Never:
+a look at another app (`blind` does that between the two).
+"""
+
+from dataclasses import dataclass, field, replace
+
+from charon_operator.decide import (
+    demand,
+    limits,
+    objectives,
+    ownership,
+    problems,
+    recall,
+    wording,
+)
+from charon_operator.decide.demand import Wish
+from charon_operator.decide.problems import Usable
+from charon_operator.decide.situation import Situation
+from charon_operator.model.app import ChargedApp
+from charon_operator.model.decision import Decision
+from charon_operator.model.facts import AppFacts, Broken, Conflict, Outcome
+from charon_operator.model.memory import AppMemory
+from charon_operator.model.workload import Workload
+from charon_operator.names import Reason
+from charon_operator.settings import Safety
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One app in the middle of a turn.
+
+    Attributes:
+        memory: for the next turn, as far as it is known; None where nothing is remembered.
+        usable: None where there is a problem, or the target has not been read.
+    """
+
+    facts: AppFacts
+    memory: AppMemory | None
+    usable: Usable | None = None
+    problem: Broken | None = None
+    conflict: Conflict | None = None
+    wishes: tuple[Wish, ...] = field(default=())
+
+
+def sense(facts: AppFacts, memory: AppMemory | None, now_s: float, safety: Safety) -> Case:
+    """Find out what stands in the way, who else acts, and what the objectives demand."""
+    checked = problems.check(facts, safety)
+    if isinstance(checked, Broken):
+        return Case(facts, memory, problem=checked)
+    if checked is None:
+        return Case(facts, memory)
+    app, workload = checked.app, checked.workload
+    known = recall.meet(memory, app.uid, workload, facts.pending, now_s)
+    known = ownership.watched(known, app, workload, now_s, safety)
+    conflict = ownership.conflict(app, workload, facts.rivals, known)
+    wishes = demand.wishes(app.spec, checked.controller, known.laws, facts.readings, workload)
+    known = recall.judged(known, not any(wish.missing for wish in wishes), now_s)
+    known = recall.seeded(known, checked.policy.spec, workload.replicas, now_s)
+    laws = {wish.objective: wish.memory for wish in wishes}
+    known = replace(known, laws=laws, target_generation=workload.generation)
+    return Case(facts, known, checked, _law_failure(checked, wishes), conflict, wishes)
+
+
+def settle(
+    case: Case, turn_id: str, now_s: float, safety: Safety, *, blind: bool
+) -> tuple[AppMemory | None, Outcome]:
+    """Decide, now that it is known whether the fleet is blind."""
+    identity = wording.decision_id(case.facts.app.uid, turn_id)
+    usable, memory = case.usable, case.memory
+    if usable is None or memory is None or case.problem is not None:
+        decision = wording.held(identity, _replicas(case.facts), case.problem)
+        return memory, _outcome(case, decision, blind)
+    situation = Situation(
+        spec=usable.app.spec,
+        policy=usable.policy.spec,
+        workload=usable.workload,
+        memory=memory,
+        now_s=now_s,
+        cap=safety.max_replicas,
+        missing=demand.missing(usable.app.spec, case.facts.readings),
+        unknown=tuple(wish.objective for wish in case.wishes if wish.replicas is None),
+        blind=blind,
+    )
+    winner = demand.largest(case.wishes)
+    wanted = situation.current if winner is None else winner.replicas or 0
+    limited = limits.apply(situation, wanted)
+    if winner is not None or limited.recommended != situation.current:
+        memory = recall.wished(memory, limited.recommended, now_s)
+    acts = ownership.claims(usable.app) and not (case.conflict or case.facts.forced_advisory)
+    return memory, _outcome(
+        case, wording.decided(identity, situation, winner, limited, acts), blind
+    )
+
+
+def crashed(facts: AppFacts, memory: AppMemory | None, error: Exception) -> Case:
+    """The case of an app on which our own code failed: it is held, and the others go on."""
+    app = facts.app
+    problem = Broken(
+        key=app.key,
+        uid=app.uid,
+        generation=app.generation,
+        field="spec",
+        message=f"the operator failed on this app ({type(error).__name__}: {error}); report it",
+        reason=Reason.INTERNAL_ERROR,
+    )
+    return Case(facts, memory, problem=problem)
+
+
+def _law_failure(usable: Usable, wishes: tuple[Wish, ...]) -> Broken | None:
+    for wish in wishes:
+        if wish.failure:
+            return problems.broken(
+                usable.app, f"spec.objectives[{wish.objective}]", wish.failure, Reason.LAW_FAILED
+            )
+    return None
+
+
+def _replicas(facts: AppFacts) -> int:
+    return facts.workload.replicas if isinstance(facts.workload, Workload) else 0
+
+
+def _outcome(case: Case, decision: Decision, blind: bool) -> Outcome:
+    facts, app = case.facts, case.facts.app
+    outcome = Outcome(
+        key=app.key,
+        uid=app.uid,
+        generation=app.generation,
+        decision=decision,
+        problem=case.problem,
+        conflict=case.conflict,
+        blind_fleet=blind,
+        settling=facts.workload.warming if isinstance(facts.workload, Workload) else 0,
+    )
+    if not isinstance(app, ChargedApp):
+        return outcome
+    spec = app.spec
+    return replace(
+        outcome,
+        objectives=objectives.states(spec.objectives, facts.readings, facts.attainments),
+        missing=demand.missing(spec, facts.readings),
+    )

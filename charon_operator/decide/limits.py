@@ -1,0 +1,148 @@
+"""The limits a wanted replica count passes, in the order of `names.LimitName`.
+
+Reads: a `Situation` and a wish. Gives: what is left of the wish, and a `Clamp` with a sentence for
+each limit that changed it. Never: a write outside the bounds, a lowering that a guard forbids.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from charon_operator.decide import behavior, guards
+from charon_operator.decide.guards import Bound
+from charon_operator.decide.situation import Situation
+from charon_operator.model.app import Direction
+from charon_operator.model.decision import Clamp
+from charon_operator.names import LimitName
+
+Limit = Callable[[Situation, int], Bound | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Limited:
+    """A wish after all limits; `recommended` is what entered the stabilisation windows."""
+
+    final: int
+    recommended: int
+    clamps: tuple[Clamp, ...]
+
+
+def apply(situation: Situation, wanted: int) -> Limited:
+    """Pass a wish through every limit."""
+    recommended, guarded, clamps = wanted, 0, []
+    for name, limit in CHAIN:
+        if name is LimitName.STABILIZATION:
+            recommended = wanted
+        bound = bounds(situation, wanted, guarded) if limit is None else limit(situation, wanted)
+        if bound is None:
+            continue
+        if name in GUARDS and bound.floor is not None:
+            guarded = max(guarded, bound.floor)
+        after = bound.applied(wanted)
+        if after != wanted:
+            clamps.append(Clamp(name, wanted, after, bound.detail))
+            wanted = after
+    return Limited(wanted, recommended, tuple(clamps))
+
+
+def fallback(situation: Situation, wanted: int) -> Bound | None:
+    """Raise to a safe count after metrics were away for long."""
+    rule, lost_at_s = situation.policy.fallback, situation.memory.lost_at_s
+    if rule.replicas is None or rule.strategy != "AtLeast" or lost_at_s is None:
+        return None
+    away_s = situation.now_s - lost_at_s
+    if away_s < rule.after_seconds:
+        return None
+    detail = (
+        f"metrics have been missing for {away_s:.0f} s, after {rule.after_seconds} s there are "
+        f"to be at least {rule.replicas}"
+    )
+    return Bound(floor=rule.replicas, detail=detail)
+
+
+def stabilization(situation: Situation, wanted: int) -> Bound | None:
+    """The smallest wish of the up window, the largest of the down window."""
+    rules, history = situation.policy.behavior, situation.memory.recommendations
+    current, now_s = situation.current, situation.now_s
+    if wanted > current:
+        window_s = behavior.window_s(rules.scale_up, behavior.UP_WINDOW_S)
+        low = behavior.smallest_within(history, wanted, now_s, window_s)
+        detail = f"the smallest wish of the last {window_s} s was {low}"
+        return Bound(ceiling=max(current, low), detail=detail)
+    window_s = behavior.window_s(rules.scale_down, behavior.DOWN_WINDOW_S)
+    high = behavior.largest_within(history, wanted, now_s, window_s)
+    detail = f"the largest wish of the last {window_s} s was {high}"
+    return Bound(floor=min(current, high), detail=detail)
+
+
+def scale_up_policy(situation: Situation, wanted: int) -> Bound:
+    """How fast `behavior.scaleUp` lets replicas rise."""
+    rules = situation.policy.behavior.scale_up
+    limit = behavior.most(rules, situation.current, situation.memory.actions, situation.now_s)
+    return Bound(ceiling=limit, detail=f"behavior.scaleUp allows at most {limit} now")
+
+
+def scale_down_policy(situation: Situation, wanted: int) -> Bound:
+    """How fast `behavior.scaleDown` lets replicas fall."""
+    rules = situation.policy.behavior.scale_down
+    limit = behavior.least(rules, situation.current, situation.memory.actions, situation.now_s)
+    return Bound(floor=limit, detail=f"behavior.scaleDown allows at least {limit} now")
+
+
+def bounds(situation: Situation, wanted: int, guarded: int) -> Bound:
+    """The app's bounds within the operator's, unless a guard forbids to go down to them."""
+    own = situation.spec.replicas
+    high = min(own.max, situation.cap)
+    low = min(own.min, high)
+    if high < guarded:
+        current = situation.current
+        detail = f"at most {high} are allowed, but a limit above forbids to go below {guarded}"
+        return Bound(floor=current, ceiling=current, detail=detail)
+    return Bound(floor=low, ceiling=high, detail=f"between {low} and {high} are allowed")
+
+
+def hold(situation: Situation, wanted: int) -> Bound | None:
+    """What people have paused."""
+    active = [item for item in situation.spec.holds if item.active_at(situation.now_s)]
+    up = [item for item in active if item.direction is not Direction.DOWN]
+    down = [item for item in active if item.direction is not Direction.UP]
+    moving = up if wanted > situation.current else down
+    if not moving:
+        return None
+    names = ", ".join(f"{item.name} ({item.reason or 'no reason given'})" for item in moving)
+    return Bound(
+        floor=situation.current if down else None,
+        ceiling=situation.current if up else None,
+        detail=f"paused at {situation.current} by hold {names}",
+    )
+
+
+# In the order of LimitName; None stands for the bounds, which must know what the guards forbid.
+CHAIN: Final[tuple[tuple[LimitName, Limit | None], ...]] = (
+    (LimitName.METRICS, guards.metrics),
+    (LimitName.BLIND_FLEET, guards.blind_fleet),
+    (LimitName.FALLBACK, fallback),
+    (LimitName.STABILIZATION, stabilization),
+    (LimitName.SCALE_UP_POLICY, scale_up_policy),
+    (LimitName.SCALE_DOWN_POLICY, scale_down_policy),
+    (LimitName.COOLDOWN, guards.cooldown),
+    (LimitName.LOWERINGS_PER_HOUR, guards.lowerings_per_hour),
+    (LimitName.WARMING, guards.warming),
+    (LimitName.ROLLOUT, guards.rollout),
+    (LimitName.DISRUPTION_BUDGET, guards.disruption_budget),
+    (LimitName.BOUNDS, None),
+    (LimitName.HOLD, hold),
+)
+
+# Even a smaller maximum waits for these. It does not wait for behaviour, as with the HPA, nor for
+# pods that warm up: they may never get ready, and the Deployment takes those away first.
+GUARDS: Final = frozenset(
+    {
+        LimitName.METRICS,
+        LimitName.BLIND_FLEET,
+        LimitName.COOLDOWN,
+        LimitName.LOWERINGS_PER_HOUR,
+        LimitName.ROLLOUT,
+        LimitName.DISRUPTION_BUDGET,
+    }
+)

@@ -1,0 +1,116 @@
+"""Why an app cannot be controlled at all: its spec, its policy, its queries, its target.
+
+Reads: the facts of an app. Gives: the first `Broken` that stands in the way, or the controller that
+is to be used. Never: an exception for what a user wrote.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from charon_operator.decide.demand import VALUE
+from charon_operator.errors import ParameterError
+from charon_operator.laws import registry
+from charon_operator.laws.law import Law, Parameters
+from charon_operator.model.app import ChargedApp
+from charon_operator.model.facts import AppFacts, Broken
+from charon_operator.model.policy import ControlPolicy
+from charon_operator.model.workload import Absent, Workload
+from charon_operator.names import Reason
+from charon_operator.settings import Safety
+
+
+@dataclass(frozen=True, slots=True)
+class Usable:
+    """An app with everything a decision needs; `controller` as `demand.wishes` takes it."""
+
+    app: ChargedApp
+    policy: ControlPolicy
+    workload: Workload
+    controller: tuple[Law[Any], Parameters, Mapping[str, str]]
+
+
+def check(facts: AppFacts, safety: Safety) -> Usable | Broken | None:
+    """Whether an app can be controlled; None while its target has not been read."""
+    app = facts.app
+    if isinstance(app, Broken):
+        return app
+    if app.deleting:
+        return broken(app, "metadata", "the app is being deleted", Reason.DELETING)
+    if facts.broken_queries:
+        return facts.broken_queries[0]
+    policy = _policy(app, facts.policy)
+    if isinstance(policy, Broken):
+        return policy
+    controller = _controller(app, policy)
+    if isinstance(controller, Broken):
+        return controller
+    workload = _target(app, facts.workload, safety)
+    if not isinstance(workload, Workload):
+        return workload
+    return Usable(app, policy, workload, controller)
+
+
+def broken(app: ChargedApp, field: str, message: str, reason: Reason) -> Broken:
+    """A problem of that app."""
+    return Broken(app.key, app.uid, app.generation, field, message, reason)
+
+
+def _policy(app: ChargedApp, policy: ControlPolicy | Broken | None) -> ControlPolicy | Broken:
+    name = app.spec.policy_ref.name
+    if policy is None:
+        message = f"there is no ControlPolicy {name} in namespace {app.key.namespace}; create it"
+        return broken(app, "spec.policyRef.name", message, Reason.POLICY_NOT_FOUND)
+    if isinstance(policy, Broken):
+        message = f"ControlPolicy {name}, {policy.field}: {policy.message}"
+        return broken(app, "spec.policyRef.name", message, Reason.INVALID_POLICY)
+    return policy
+
+
+def _controller(
+    app: ChargedApp, policy: ControlPolicy
+) -> tuple[Law[Any], Parameters, Mapping[str, str]] | Broken:
+    given = policy.spec.controller
+    reason = Reason.UNKNOWN_CONTROLLER
+    try:
+        law = registry.find(given.type)
+        reason = Reason.INVALID_PARAMETERS
+        parameters = registry.check_parameters(law, given.parameters)
+    except ParameterError as error:
+        field = f"ControlPolicy {policy.key.name}, {error.field}"
+        return broken(app, field, error.message, reason)
+    return _bindings(app, law) or (law, parameters, given.parameters)
+
+
+def _bindings(app: ChargedApp, law: Law[Any]) -> Broken | None:
+    unbound = sorted(law.roles - {VALUE} - set(app.spec.bindings))
+    if unbound:
+        message = f"{law.name} needs to know which indicator is {unbound[0]}; bind one to it"
+        return broken(app, f"spec.bindings.{unbound[0]}", message, Reason.INVALID_BINDING)
+    if law.needs_capacity and app.spec.capacity_per_replica is None:
+        message = f'{law.name} needs what one replica can serve, such as {{value: "64"}}'
+        return broken(app, "spec.capacityPerReplica", message, Reason.INVALID_SPEC)
+    return None
+
+
+def _target(
+    app: ChargedApp, workload: Workload | Absent | None, safety: Safety
+) -> Workload | Broken | None:
+    field, target = "spec.scaleTargetRef", app.target
+    if target.namespace in safety.denied_namespaces:
+        message = f"targets in namespace {target.namespace} may not be scaled"
+        return broken(app, field, message, Reason.TARGET_NOT_ALLOWED)
+    if target.kind == "Deployment" and f"{target.namespace}/{target.name}" == safety.own_deployment:
+        message = "the operator does not scale itself"
+        return broken(app, field, message, Reason.TARGET_NOT_ALLOWED)
+    if isinstance(workload, Absent):
+        refused = workload.reason == Reason.TARGET_NOT_ALLOWED
+        reason = Reason.TARGET_NOT_ALLOWED if refused else Reason.TARGET_NOT_FOUND
+        return broken(app, field, workload.detail or workload.reason, reason)
+    if workload is not None and workload.deleting:
+        message = f"{target} is being deleted"
+        return broken(app, field, message, Reason.TARGET_NOT_FOUND)
+    if workload is not None and workload.replicas == 0:
+        message = f"{target} is scaled to 0, which switches control off; scale it to 1 to switch on"
+        return broken(app, field, message, Reason.TARGET_NOT_ALLOWED)
+    return workload

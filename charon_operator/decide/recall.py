@@ -1,0 +1,63 @@
+"""What is remembered of an app at the start of a turn, and what is learnt about its metrics.
+
+Reads: the memory of the last turn, the app and its target as they are. Gives: a memory that is
+about this app and this target. Never: a history of somebody else.
+"""
+
+from dataclasses import replace
+
+from charon_operator.decide import behavior
+from charon_operator.model.decision import PendingAction
+from charon_operator.model.memory import Action, AppMemory, Recommendation, aged, recommended
+from charon_operator.model.policy import ControlPolicySpec
+from charon_operator.model.workload import Workload
+
+# So many periods without a recommendation: what came before says little about now.
+_PERIODS_OF_SILENCE = 3
+
+
+def meet(
+    memory: AppMemory | None,
+    uid: str,
+    workload: Workload,
+    pending: PendingAction | None,
+    now_s: float,
+) -> AppMemory:
+    """The memory of this app and target: the known one, aged, or a fresh one.
+
+    An intent found in the status of an app that is met for the first time counts as acted, and
+    what happened before it is not known. Without one, we never acted on the app.
+    """
+    if memory and (memory.uid, memory.target_uid) == (uid, workload.uid):
+        return aged(memory, now_s)
+    fresh = AppMemory(uid, workload.uid, first_seen_s=now_s)
+    if pending is None or (memory and memory.uid == uid):
+        return fresh
+    action = Action(min(pending.time_s, now_s), pending.start, pending.to)
+    known = replace(fresh, acted_at_s=action.time_s, counted_from_s=now_s, actions=(action,))
+    return aged(known, now_s)
+
+
+def judged(memory: AppMemory, known: bool, now_s: float) -> AppMemory:
+    """Remember whether all objectives could be judged at this turn."""
+    if known:
+        return replace(memory, healthy_at_s=now_s, lost_at_s=None)
+    lost_at_s = now_s if memory.lost_at_s is None else min(memory.lost_at_s, now_s)
+    return replace(memory, lost_at_s=lost_at_s)
+
+
+def seeded(memory: AppMemory, policy: ControlPolicySpec, current: int, now_s: float) -> AppMemory:
+    """Recommend what is there, at first sight and after a long silence, as the HPA starts."""
+    window_s = behavior.window_s(policy.behavior.scale_down, behavior.DOWN_WINDOW_S)
+    silence_s = max(window_s, _PERIODS_OF_SILENCE * policy.period_seconds)
+    history = memory.recommendations
+    if history and now_s - history[-1].time_s <= silence_s:
+        return memory
+    seed = Recommendation(now_s, current)
+    return replace(memory, recommendations=recommended(history, seed))
+
+
+def wished(memory: AppMemory, wanted: int, now_s: float) -> AppMemory:
+    """Remember what entered the stabilisation windows."""
+    newest = Recommendation(now_s, wanted)
+    return replace(memory, recommendations=recommended(memory.recommendations, newest))

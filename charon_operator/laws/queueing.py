@@ -1,0 +1,202 @@
+"""Queueing: serve what arrives, drain what has queued, and count what is still starting.
+
+Reads: arrivals and backlog. Gives: replicas. Never: a decrease because a derivative says so.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from pydantic import Field
+
+from charon_operator.laws.law import Parameters, Sample, State
+from charon_operator.model.decision import Demand
+from charon_operator.model.quantity import NonNegativeNumber, Number, PositiveNumber
+
+# A ratio of measured rates that is a whole number but for rounding asks for no further replica.
+_SLACK: Final = 1e-9
+
+
+class QueueingParameters(Parameters):
+    """Parameters of Queueing."""
+
+    drain_seconds: PositiveNumber = Field(
+        default=30.0, description="In how many seconds a backlog is to be gone."
+    )
+    start_seconds: NonNegativeNumber = Field(
+        default=10.0,
+        le=3600,
+        description=(
+            "How long a replica takes from being asked for to serving. Replicas that are not ready "
+            "after that are not counted on, and others are asked for in their place."
+        ),
+    )
+    headroom: NonNegativeNumber = Field(
+        default=1.0, le=10, description="Replicas kept beyond the load, in square roots of it."
+    )
+    replacement_percent: NonNegativeNumber = Field(
+        default=100.0,
+        le=1000,
+        description=(
+            "At most so many replicas are asked for in place of those that do not start, in "
+            "percent of those needed: a broken image is not answered with all that is allowed."
+        ),
+    )
+    arrivals_fall_seconds: NonNegativeNumber = Field(
+        default=0.0,
+        le=3600,
+        description="Time constant with which a fall of the arrivals is believed; 0: at once.",
+    )
+    backlog_set_point: Number | None = Field(
+        default=None,
+        description="Backlog to leave, where the objective's indicator is not the backlog itself.",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Starting:
+    """Replicas that are not ready, by how long they have been waiting.
+
+    Attributes:
+        overdue: waiting for longer than a start takes.
+        warming: the others.
+        headstart_s: sum over the warming of how long they have been starting, replica-seconds.
+    """
+
+    overdue: int
+    warming: int
+    headstart_s: float
+
+
+class Queueing:
+    r"""Square-root staffing with a backlog term and a prediction over the start-up time.
+
+    At a sample, with L arrivals (units/s), B backlog and S set point (units), m capacity of a
+    replica (units/s), r ready and w warming replicas, T `drainSeconds`, h `startSeconds`,
+    b `headroom`, and a_i (s) for how long the i-th warming replica has been starting::
+
+        N(X) = (L + max(0, X - S) / T) / m        replicas that serve L and drain X in T
+        R(X) = N(X) + b * sqrt(L / m)             with head-room for chance
+        X'   = B + L h - m (r h + sum_i a_i)      backlog when a replica asked for now would serve
+        u    = max( R(X'), min( R(B), r + w ) )
+
+    X' is what is left after the work of the ready replicas and of those already starting, so
+    backlog they will drain is not asked for twice; and as the second term keeps what the backlog
+    of this moment wants, nothing is lowered because the backlog is *predicted* to shrink. While the
+    objective's threshold is broken, what is there is kept.
+
+    A replica that has not been ready for longer than h is *overdue*: it is no capacity. While
+    fewer are ready than are needed, overdue replicas are replaced:
+    u <- u + min(overdue, u * replacementPercent / 100).
+
+    How long replicas have been waiting is read off the count of those not ready: at least
+    min over [t - x, t] of it have been waiting for x seconds.
+
+    Sampling: any interval; nothing is differentiated. Saturation: no integral, so nothing winds up.
+    Missing sample: not stepped; the waiting times go on. State: the smoothed arrivals, and
+    the history of the not-ready count over h.
+
+    Source: Halfin and Whitt 1981 and Gandhi et al., AutoScale (TOCS 2012) for the head-room; Smith
+    1957 for predicting over the dead time. Different here: head-room is added to the load's share
+    only, the prediction never lowers, and starts that fail are replaced within a bound.
+    """
+
+    name = "Queueing"
+    parameters = QueueingParameters
+    roles = frozenset({"value", "backlog", "arrivals"})
+    needs_capacity = True
+
+    def start(self, parameters: QueueingParameters, replicas: int) -> State:
+        """Nothing is known of arrivals or starts yet."""
+        return {"arrivals": None, "waiting": []}
+
+    def step(
+        self, parameters: QueueingParameters, state: State, sample: Sample
+    ) -> tuple[State, Demand]:
+        """One step on new data."""
+        arrivals = _arrivals(parameters, state, sample)
+        waiting = _waiting(state["waiting"], sample, parameters.start_seconds)
+        starting = _starting(waiting, sample.time_s, parameters.start_seconds)
+        plan = _plan(parameters, sample, arrivals, starting)
+        wanted = _with_replacements(parameters, sample, plan["needed"], starting)
+        terms = {**plan, "overdue": float(starting.overdue), "warming": float(starting.warming)}
+        demand = Demand(replicas=wanted, terms=terms, sampled_at_s=sample.time_s)
+        return {"arrivals": arrivals, "waiting": waiting}, demand
+
+
+def _arrivals(parameters: QueueingParameters, state: State, sample: Sample) -> float:
+    measured = max(0.0, sample.readings["arrivals"].value)
+    before, fall_s = state["arrivals"], parameters.arrivals_fall_seconds
+    if before is None or sample.dt_s is None or measured >= before or fall_s <= 0:
+        return measured
+    return float(measured + (before - measured) * math.exp(-sample.dt_s / fall_s))
+
+
+def _waiting(
+    history: Sequence[Sequence[float]], sample: Sample, start_s: float
+) -> list[list[float]]:
+    """Times from which on at least so many were waiting, oldest first and counts ascending."""
+    count = float(max(0, sample.replicas - sample.ready))
+    if not history:
+        return [[sample.time_s, count]]
+    since_s = sample.time_s
+    kept = [list(entry) for entry in history]
+    # Whoever waits now has done so since the count last was below today's.
+    while kept and kept[-1][1] >= count:
+        since_s = kept.pop()[0]
+    kept.append([since_s, count])
+    oldest = sample.time_s - start_s
+    while len(kept) > 1 and kept[1][0] <= oldest:
+        kept.pop(0)
+    return kept
+
+
+def _starting(waiting: Sequence[Sequence[float]], now_s: float, start_s: float) -> _Starting:
+    overdue, headstart_s, below = 0.0, 0.0, 0.0
+    for since_s, count in waiting:
+        age_s = now_s - since_s
+        if age_s >= start_s:
+            overdue = count
+        else:
+            headstart_s += (count - below) * age_s
+        below = count
+    return _Starting(int(overdue), int(below - overdue), headstart_s)
+
+
+def _plan(
+    parameters: QueueingParameters, sample: Sample, arrivals: float, starting: _Starting
+) -> Mapping[str, float]:
+    capacity = sample.capacity_per_replica or math.nan
+    set_point = parameters.backlog_set_point
+    aim = sample.set_point if set_point is None else set_point
+    backlog = max(0.0, sample.readings["backlog"].value)
+    horizon_s = parameters.start_seconds
+    work = capacity * (sample.ready * horizon_s + starting.headstart_s)
+    predicted = max(0.0, backlog + arrivals * horizon_s - work)
+    headroom = parameters.headroom * math.sqrt(arrivals / capacity)
+
+    def replicas_for(queued: float) -> float:
+        drain = max(0.0, queued - aim) / parameters.drain_seconds
+        return (arrivals + drain) / capacity + headroom
+
+    present = min(replicas_for(backlog), float(sample.ready + starting.warming))
+    needed = max(replicas_for(predicted), present)
+    return {
+        "arrivals": arrivals,
+        "backlog": backlog,
+        "predictedBacklog": predicted,
+        "headroom": headroom,
+        "needed": needed,
+    }
+
+
+def _with_replacements(
+    parameters: QueueingParameters, sample: Sample, needed: float, starting: _Starting
+) -> float:
+    wanted = float(math.ceil(needed - _SLACK))
+    if sample.ready < wanted:
+        most = math.ceil(wanted * parameters.replacement_percent / 100)
+        wanted += min(starting.overdue, most)
+    broken = sample.sign * (sample.readings["value"].value - sample.threshold) > 0
+    return max(wanted, float(sample.replicas)) if broken else wanted
