@@ -44,6 +44,13 @@ class Arrivals:
         return next(busy, math.inf)
 
     @property
+    def silent_s(self) -> float:
+        """When nothing arrives any more."""
+        ends = [*self.times_s[1:], self.end_s]
+        busy = [end_s for end_s, rate in zip(ends, self.rates, strict=True) if rate > 0]
+        return max(busy, default=self.times_s[0])
+
+    @property
     def total(self) -> float:
         """Units that arrive altogether."""
         ends = [*self.times_s[1:], self.end_s]

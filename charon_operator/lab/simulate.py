@@ -1,0 +1,83 @@
+"""The operator's own turn, played against the simulated world.
+
+Reads: a ChargedApp, its ControlPolicy, a Scene. Gives: a `Run`: what happened and what was decided,
+with rows as the live journal has them. Never: a decision of its own, a clock, a network.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from charon_operator.lab.readings import Indicators
+from charon_operator.lab.trace import Trace
+from charon_operator.lab.world import Scene, World
+from charon_operator.loop import turn
+from charon_operator.model.app import ChargedApp
+from charon_operator.model.facts import AppFacts, Outcome
+from charon_operator.model.memory import FleetMemory
+from charon_operator.model.policy import ControlPolicy
+from charon_operator.ports import WriteOutcome
+from charon_operator.settings import Safety
+
+
+@dataclasses.dataclass(slots=True)
+class Run:
+    """A play that is over: the workload's trace, and the journal's rows in order."""
+
+    trace: Trace
+    rows: list[Mapping[str, Any]]
+
+
+class Player:
+    """One play of a scene under a policy.
+
+    Raises:
+        SimulationError: a query holds a form that the simulator does not know.
+    """
+
+    def __init__(self, app: ChargedApp, policy: ControlPolicy, scene: Scene) -> None:
+        self._app = app
+        self._policy = policy
+        self._world = World(scene)
+        self._indicators = Indicators(app)
+        self._memory = FleetMemory()
+        self._safety = Safety()
+        self._turns = 0
+        self.log: list[tuple[turn.Moment, AppFacts, Outcome]] = []
+
+    def play(self) -> World:
+        """Play to the end of the scene."""
+        scene, world = self._world.scene, self._world
+        period_s = float(self._policy.spec.period_seconds)
+        due_s = world.now_s + scene.phase("turn") * period_s
+        while due_s <= scene.end_s:
+            world.advance(due_s)
+            self._turn()
+            due_s += period_s
+        world.advance(scene.end_s)
+        return world
+
+    def _turn(self) -> None:
+        world = self._world
+        self._turns += 1
+        moment = turn.Moment(f"simulated-{self._turns}", world.now_s)
+        facts = AppFacts(
+            app=self._app,
+            policy=self._policy,
+            workload=world.cluster.workload(),
+            readings=self._indicators.read(world.store, world.cluster.ready, world.now_s),
+        )
+        result = turn.turn(self._memory, moment, [facts], self._safety)
+        self._memory = result.memory
+        outcome = result.outcomes[0]
+        self.log.append((moment, facts, outcome))
+        if outcome.decision.moves:
+            self._write(outcome)
+
+    def _write(self, outcome: Outcome) -> None:
+        world = self._world
+        world.advance(world.now_s + world.scene.pipeline.write_s)
+        world.cluster.scale(outcome.decision.final, world.now_s)
+        self._memory = turn.acted(
+            self._memory, self._app.key, outcome.decision, world.now_s, WriteOutcome.WRITTEN
+        )
