@@ -281,7 +281,10 @@ class Front:
             await self._stop.wait()
             for rule in self._rules:
                 rule.gone.set()
+            await self._stop_listening()
             await self._runner.cleanup()
+        for _ in range(3):
+            await asyncio.sleep(0)  # a closed transport lets go of its socket a turn later
 
     async def _listen(self) -> None:
         context = None

@@ -30,11 +30,13 @@ class Asked:
     Attributes:
         expression: the PromQL asked, empty for anything but a query.
         tenant: of X-Scope-OrgID; None when the header is not there.
+        authorized: whether credentials came with it.
     """
 
     path: str
     expression: str
     tenant: str | None
+    authorized: bool = False
 
 
 @dataclass(frozen=True)
@@ -174,7 +176,8 @@ class MetricFault(front.Front):
     def _about(self, request: web.Request, body: bytes) -> Asked:
         form = parse_qs(body.decode(errors="replace")) if request.method == "POST" else {}
         expression = request.query.get("query") or form.get("query", [""])[0]
-        return Asked(request.path, expression, request.headers.get("X-Scope-OrgID"))
+        tenant = request.headers.get("X-Scope-OrgID")
+        return Asked(request.path, expression, tenant, "Authorization" in request.headers)
 
     def _note(self, call: Call, status: int) -> None:
         self.seen.append(Seen(time.time(), call.asked, status))

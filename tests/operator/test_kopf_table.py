@@ -1,0 +1,27 @@
+"""Why kopf is an informer and nothing else: the quick rows of its table, on the real API server."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from charon_operator import testbed
+from tests.operator import kopf_table
+
+pytestmark = pytest.mark.testbed
+
+
+@pytest.fixture(scope="module")
+def bench(
+    bed: testbed.Testbed, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[kopf_table.Bench]:
+    with kopf_table.bench(bed, tmp_path_factory.mktemp("kopf")) as made:
+        yield made
+
+
+@pytest.mark.parametrize(
+    "probe", [p for p in kopf_table.PROBES if p.cheap], ids=lambda probe: probe.name
+)
+def test_kopf_when_probed_then_it_does_what_the_table_says(
+    probe: kopf_table.Probe, bench: kopf_table.Bench
+) -> None:
+    assert probe.look(bench) == probe.believed
