@@ -91,11 +91,12 @@ class Queueing:
     u <- u + min(overdue, u * replacementPercent / 100).
 
     How long replicas have been waiting is read off the count of those not ready: at least
-    min over [t - x, t] of it have been waiting for x seconds.
+    min over [t - x, t] of it have been waiting for x seconds; replicas that were asked for between
+    two samples count from the first of them.
 
     Sampling: any interval; nothing is differentiated. Saturation: no integral, so nothing winds up.
-    Missing sample: not stepped; the waiting times go on. State: the smoothed arrivals, and
-    the history of the not-ready count over h.
+    Missing sample: not stepped; the waiting times go on. State: the smoothed arrivals,
+    the replicas last asked for, and the history of the not-ready count over h.
 
     Source: Halfin and Whitt 1981 and Gandhi et al., AutoScale (TOCS 2012) for the head-room; Smith
     1957 for predicting over the dead time. Different here: head-room is added to the load's share
@@ -109,20 +110,21 @@ class Queueing:
 
     def start(self, parameters: QueueingParameters, replicas: int) -> State:
         """Nothing is known of arrivals or starts yet."""
-        return {"arrivals": None, "waiting": []}
+        return {"arrivals": None, "waiting": [], "replicas": replicas}
 
     def step(
         self, parameters: QueueingParameters, state: State, sample: Sample
     ) -> tuple[State, Demand]:
         """One step on new data."""
         arrivals = _arrivals(parameters, state, sample)
-        waiting = _waiting(state["waiting"], sample, parameters.start_seconds)
+        waiting = _waiting(state, sample, parameters.start_seconds)
         starting = _starting(waiting, sample.time_s, parameters.start_seconds)
         plan = _plan(parameters, sample, arrivals, starting)
         wanted = _with_replacements(parameters, sample, plan["needed"], starting)
         terms = {**plan, "overdue": float(starting.overdue), "warming": float(starting.warming)}
         demand = Demand(replicas=wanted, terms=terms, sampled_at_s=sample.time_s)
-        return {"arrivals": arrivals, "waiting": waiting}, demand
+        state = {"arrivals": arrivals, "waiting": waiting, "replicas": sample.replicas}
+        return state, demand
 
 
 def _arrivals(parameters: QueueingParameters, state: State, sample: Sample) -> float:
@@ -133,19 +135,21 @@ def _arrivals(parameters: QueueingParameters, state: State, sample: Sample) -> f
     return float(measured + (before - measured) * math.exp(-sample.dt_s / fall_s))
 
 
-def _waiting(
-    history: Sequence[Sequence[float]], sample: Sample, start_s: float
-) -> list[list[float]]:
+def _waiting(state: State, sample: Sample, start_s: float) -> list[list[float]]:
     """Times from which on at least so many were waiting, oldest first and counts ascending."""
+    kept = [list(entry) for entry in state["waiting"]]
     count = float(max(0, sample.replicas - sample.ready))
-    if not history:
-        return [[sample.time_s, count]]
     since_s = sample.time_s
-    kept = [list(entry) for entry in history]
     # Whoever waits now has done so since the count last was below today's.
     while kept and kept[-1][1] >= count:
         since_s = kept.pop()[0]
-    kept.append([since_s, count])
+    if since_s == sample.time_s and kept and sample.dt_s and sample.dt_s < start_s:
+        # What was asked for since the last sample was asked for on that sample.
+        asked = min(max(0, sample.replicas - state["replicas"]), count - kept[-1][1])
+        if asked > 0:
+            kept.append([sample.time_s - sample.dt_s, kept[-1][1] + asked])
+    if not kept or kept[-1][1] < count:
+        kept.append([since_s, count])
     oldest = sample.time_s - start_s
     while len(kept) > 1 and kept[1][0] <= oldest:
         kept.pop(0)

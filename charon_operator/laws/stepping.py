@@ -96,7 +96,7 @@ def _tried(law: Law[Any], parameters: Parameters, memory: LawMemory, sample: Sam
         state, demand = law.step(parameters, state, sample)
         json.dumps(state, allow_nan=False)
     except Exception as error:  # a law is a plug-in: whatever it does, the turn goes on
-        return Stepped(memory, None, {}, f"{law.name}: {error or type(error).__name__}")
+        return Stepped(memory, None, {}, f"{law.name}: {str(error) or type(error).__name__}")
     fault = _fault(demand)
     if fault:
         return Stepped(memory, None, {}, f"{law.name}: {fault}")
