@@ -18,6 +18,24 @@ CONTROL_POLICY: Final = "ControlPolicy"
 CONTROL_POLICIES: Final = "controlpolicies"
 CATEGORY: Final = "charon"
 
+# Kinds of others that are read: group, version, resource and kind as their APIs have them.
+APPS: Final = "apps"
+DEPLOYMENT: Final = "Deployment"
+DEPLOYMENTS: Final = "deployments"
+STATEFUL_SET: Final = "StatefulSet"
+STATEFUL_SETS: Final = "statefulsets"
+AUTOSCALING: Final = "autoscaling"
+HPA: Final = "HorizontalPodAutoscaler"
+HPAS: Final = "horizontalpodautoscalers"
+KEDA: Final = "keda.sh"
+SCALED_OBJECT: Final = "ScaledObject"
+SCALED_OBJECTS: Final = "scaledobjects"
+POLICY: Final = "policy"
+PDBS: Final = "poddisruptionbudgets"
+NAMESPACES: Final = "namespaces"
+COORDINATION: Final = "coordination.k8s.io"
+EVENTS: Final = "events.k8s.io"
+
 # A namespace label: no app in that namespace writes anything while it is there, whatever its value.
 LABEL_FORCE_ADVISORY: Final = f"{GROUP}/force-advisory"
 # Set by the testbed on pods whose status the plant drives instead of a kubelet.

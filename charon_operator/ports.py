@@ -103,6 +103,43 @@ class Cluster(Protocol):
         """Post an Event."""
 
 
+@dataclass(frozen=True, slots=True)
+class LeaseRecord:
+    """A Lease as it is. Times are the API server's texts (RFC 3339): they are never compared.
+
+    Attributes:
+        holder: identity of the leader, empty when it was released.
+        duration_s: how long others must see no change before they may take it.
+    """
+
+    holder: str
+    duration_s: int
+    acquired: str
+    renewed: str
+    transitions: int
+    resource_version: str = ""
+
+
+class NoLease(StrEnum):
+    """Why there is no record to look at."""
+
+    ABSENT = "Absent"
+    UNREACHABLE = "Unreachable"
+
+
+class LeasePort(Protocol):
+    """Where the Lease lives. No method raises for a server's answer."""
+
+    async def read(self, timeout_s: float) -> LeaseRecord | NoLease:
+        """Read the Lease."""
+
+    async def create(self, record: LeaseRecord, timeout_s: float) -> WriteResult:
+        """Create it; CONFLICT when it is there already."""
+
+    async def update(self, record: LeaseRecord, timeout_s: float) -> WriteResult:
+        """Replace that very version of it (`record.resource_version`)."""
+
+
 class Journal(Protocol):
     """Where decisions are kept, one JSON object a row."""
 

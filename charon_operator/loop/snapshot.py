@@ -1,0 +1,380 @@
+"""What the cluster looks like: written by the informer's thread, read by the fleet's.
+
+Reads: bodies of watched kinds, one at a time or as whole lists. Gives: apps, policies, targets,
+rivals, namespace labels, as nouns of the model. Never: an exception for what a user wrote (that
+becomes `Broken`), nor a body kept (but for the status of a ChargedApp).
+
+A list is the truth of its scope: what it does not name has vanished while nobody watched. Between
+lists, events of one object may arrive late, and older ones are dropped by resourceVersion.
+"""
+
+import asyncio
+import contextlib
+import dataclasses
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from enum import StrEnum
+from typing import Any, TypeVar
+
+from charon_operator import names, ports
+from charon_operator.errors import SpecError
+from charon_operator.loop import shelf
+from charon_operator.model import body as bodies
+from charon_operator.model.app import Actuation, ChargedApp, Mode
+from charon_operator.model.decision import PendingAction
+from charon_operator.model.facts import Broken
+from charon_operator.model.policy import ControlPolicy
+from charon_operator.model.workload import Absent, Key, Rival, Target, Workload
+
+Body = Mapping[str, Any]
+T = TypeVar("T")
+N = TypeVar("N")
+
+
+class Kind(StrEnum):
+    """What is watched, by the plural name of its API."""
+
+    APPS = names.CHARGED_APPS
+    POLICIES = names.CONTROL_POLICIES
+    DEPLOYMENTS = names.DEPLOYMENTS
+    STATEFUL_SETS = names.STATEFUL_SETS
+    HPAS = names.HPAS
+    SCALED_OBJECTS = names.SCALED_OBJECTS
+    BUDGETS = names.PDBS
+    NAMESPACES = names.NAMESPACES
+
+
+TARGET_KINDS: Mapping[str, Kind] = {
+    names.DEPLOYMENT: Kind.DEPLOYMENTS,
+    names.STATEFUL_SET: Kind.STATEFUL_SETS,
+}
+_RIVAL_KINDS: Mapping[Kind, str] = {
+    Kind.HPAS: names.HPA,
+    Kind.SCALED_OBJECTS: names.SCALED_OBJECT,
+}
+# Whose changes the fleet should see at once. Targets and statuses change with every write of ours.
+_WAKING = frozenset({Kind.APPS, Kind.POLICIES, Kind.NAMESPACES})
+_NO_LABELS: Mapping[str, str] = {}
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _App:
+    """A ChargedApp with the last seen status; `being_deleted` belongs to what was parsed."""
+
+    parsed: ChargedApp | Broken
+    being_deleted: bool
+    status: Body
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Target:
+    """A workload and the labels of its pods."""
+
+    workload: Workload
+    pods: bodies.Labels
+
+
+class Snapshot:
+    """A thread-safe store of the newest that is known.
+
+    Args:
+        clock: stamps when a kind was last heard of (monotonic), and bounds times found in statuses.
+    """
+
+    def __init__(self, clock: ports.Clock) -> None:
+        self._clock = clock
+        self._lock = threading.RLock()
+        self._shelves: dict[Kind, shelf.Shelf[Any]] = {kind: shelf.Shelf() for kind in Kind}
+        self._rivals: dict[Target, dict[str, Rival]] = {}
+        self._claims: dict[Target, dict[Key, Rival]] = {}
+        self._expected: frozenset[tuple[Kind, str]] | None = None
+        self._listed: set[tuple[Kind, str]] = set()
+        self._seen_at_s: dict[Kind, float] = {}
+        self._wakes: list[Callable[[], None]] = []
+        self.version = 0
+
+    # What the informer writes.
+
+    def expect(self, scopes: Iterable[tuple[Kind, str]]) -> None:
+        """Say which kinds are watched, each in a namespace or ("") in all of them."""
+        with self._lock:
+            self._expected = frozenset(scopes)
+
+    def put(self, kind: Kind, body: Body) -> None:
+        """An object is, or has changed to, this; an older version than the one held is dropped."""
+        with self._lock:
+            self._seen_at_s[kind] = self._clock.monotonic_s()
+            changed = self._store(kind, body, only_newer=True)
+        self._tell(kind, changed)
+
+    def drop(self, kind: Kind, body: Body) -> None:
+        """An object was deleted; a new one of the same name that is already here stays."""
+        name = bodies.key(body)
+        with self._lock:
+            self._seen_at_s[kind] = self._clock.monotonic_s()
+            gone = self._shelves[kind].bury(name, bodies.uid(body))
+            self._unlink(kind, name, gone)
+        self._tell(kind, gone is not None)
+
+    def listed(self, kind: Kind, items: Iterable[Body]) -> set[Key]:
+        """A page of a list: stores it, whatever the versions say, and gives its keys."""
+        with self._lock:
+            held = [(bodies.key(body), self._store(kind, body, only_newer=False)) for body in items]
+        self._tell(kind, any(changed for _, changed in held))
+        return {name for name, _ in held}
+
+    def relisted(self, kind: Kind, keys: Iterable[Key], namespace: str = "") -> None:
+        """A list has ended: what it did not name in its namespace ("" = all) is no more."""
+        there = set(keys)
+        with self._lock:
+            self._seen_at_s[kind] = self._clock.monotonic_s()
+            self._listed.add((kind, namespace))
+            gone = [
+                name
+                for name in self._shelves[kind]
+                if name not in there and namespace in ("", _scope_of(kind, name))
+            ]
+            for name in gone:
+                self._unlink(kind, name, self._shelves[kind].drop(name))
+        self._tell(kind, bool(gone))
+
+    def put_workload(self, found: Workload | Absent) -> None:
+        """A target was read afresh; the labels of its pods stay as they were seen."""
+        name = Key(found.target.namespace, found.target.name)
+        with self._lock:
+            shelf_of = self._shelves[TARGET_KINDS[found.target.kind]]
+            self.version += 1
+            if isinstance(found, Absent):
+                shelf_of.drop(name)
+            elif not shelf_of.is_older(name, found.uid, found.resource_version):
+                before = shelf_of.get(name)
+                entry = _Target(found, before.pods if before else ())
+                shelf_of.put(name, found.uid, found.resource_version, entry)
+
+    # What the fleet reads.
+
+    @property
+    def synced(self) -> bool:
+        """Every watched kind has been listed at least once."""
+        with self._lock:
+            return self._expected is not None and self._expected <= self._listed
+
+    @property
+    def seen_at_s(self) -> Mapping[Kind, float]:
+        """When each kind was last heard of, on the monotonic clock."""
+        with self._lock:
+            return dict(self._seen_at_s)
+
+    def apps(self) -> Sequence[ChargedApp | Broken]:
+        """All ChargedApps, in the order of their names."""
+        with self._lock:
+            found = [entry.parsed for entry in self._shelves[Kind.APPS].values()]
+        return sorted(found, key=lambda app: app.key)
+
+    def policy(self, key: Key) -> ControlPolicy | Broken | None:
+        """A ControlPolicy, what is wrong with it, or None when there is none of that name."""
+        with self._lock:
+            found: ControlPolicy | Broken | None = self._shelves[Kind.POLICIES].get(key)
+            return found
+
+    def workload(self, target: Target) -> Workload | Absent | None:
+        """A target with its floor; None only before its kind is listed."""
+        kind, name = TARGET_KINDS[target.kind], Key(target.namespace, target.name)
+        with self._lock:
+            entry: _Target | None = self._shelves[kind].get(name)
+            if entry is not None:
+                return self._with_floor(entry)
+            known = {(kind, ""), (kind, target.namespace)} & self._listed
+        return absent(target) if known else None
+
+    def rivals(self, app: ChargedApp) -> tuple[Rival, ...]:
+        """Other controllers that name this app's target, the app itself left out."""
+        with self._lock:
+            others = list(self._rivals.get(app.target, {}).values())
+            claims = self._claims.get(app.target, {})
+            others += [rival for key, rival in claims.items() if key != app.key]
+        return tuple(sorted(others))
+
+    def status(self, key: Key) -> Body:
+        """The status last seen on a ChargedApp; empty when there is none. Not to be changed."""
+        with self._lock:
+            entry: _App | None = self._shelves[Kind.APPS].get(key)
+        return entry.status if entry else {}
+
+    def pending(self, key: Key) -> PendingAction | None:
+        """The intent found in the status of a ChargedApp, if it can be read."""
+        return bodies.pending(self.status(key), self._clock.wall_s())
+
+    def namespace_labels(self, namespace: str) -> Mapping[str, str]:
+        """Labels of a namespace; empty when namespaces may not be read."""
+        with self._lock:
+            found: Mapping[str, str] | None = self._shelves[Kind.NAMESPACES].get(Key("", namespace))
+        return _NO_LABELS if found is None else found
+
+    def wake(self, loop: asyncio.AbstractEventLoop, event: asyncio.Event) -> Callable[[], None]:
+        """Set an event of a loop whenever an app, a policy or a namespace changes.
+
+        Returns:
+            What ends it.
+        """
+
+        def ring() -> None:
+            # A loop that has ended has nobody to wake.
+            with contextlib.suppress(RuntimeError):
+                if not event.is_set():
+                    loop.call_soon_threadsafe(event.set)
+
+        with self._lock:
+            self._wakes = [*self._wakes, ring]
+        return lambda: self._silence(ring)
+
+    # How it is kept.
+
+    def _with_floor(self, entry: _Target) -> Workload:
+        # Without the labels of its pods only the read that found it knows its floor.
+        if not entry.pods:
+            return entry.workload
+        budgets = self._shelves[Kind.BUDGETS].within(entry.workload.target.namespace)
+        floor = bodies.floor(budgets, entry.pods)
+        return dataclasses.replace(entry.workload, min_available=floor)
+
+    def _silence(self, ring: Callable[[], None]) -> None:
+        with self._lock:
+            self._wakes = [known for known in self._wakes if known is not ring]
+
+    def _tell(self, kind: Kind, changed: bool) -> None:
+        if not changed:
+            return
+        with self._lock:
+            self.version += 1
+        if kind in _WAKING:
+            for ring in self._wakes:
+                ring()
+
+    def _store(self, kind: Kind, body: Body, *, only_newer: bool) -> bool:
+        name = bodies.key(body)
+        shelf_of = self._shelves[kind]
+        uid, version = bodies.uid(body), bodies.version(body)
+        if only_newer and shelf_of.is_older(name, uid, version):
+            return False
+        before = shelf_of.get(name)
+        entry = self._read(kind, body, before)
+        if entry is None:
+            self._unlink(kind, name, shelf_of.drop(name))
+            return before is not None
+        shelf_of.put(name, uid, version, entry)
+        self._relink(kind, name, before, entry)
+        return _matters(before, entry)
+
+    def _read(self, kind: Kind, body: Body, before: Any) -> Any:
+        match kind:
+            case Kind.APPS:
+                return _read_app(body, before)
+            case Kind.POLICIES:
+                return _parsed(ControlPolicy.parse, body, names.Reason.INVALID_POLICY)
+            case Kind.DEPLOYMENTS:
+                return _read_target(body, names.DEPLOYMENT)
+            case Kind.STATEFUL_SETS:
+                return _read_target(body, names.STATEFUL_SET)
+            case Kind.HPAS | Kind.SCALED_OBJECTS:
+                return bodies.scaled_by(body, _RIVAL_KINDS[kind])
+            case Kind.BUDGETS:
+                return bodies.budget(body)
+            case Kind.NAMESPACES:
+                return bodies.labels(body)
+
+    def _relink(self, kind: Kind, name: Key, before: Any, entry: Any) -> None:
+        if before is not None:
+            self._unlink(kind, name, before)
+        if kind in _RIVAL_KINDS:
+            target, rival = entry
+            self._rivals.setdefault(target, {})[f"{rival.kind}/{rival.name}"] = rival
+        elif kind is Kind.APPS and (rival := _claim(entry.parsed)) is not None:
+            self._claims.setdefault(entry.parsed.target, {})[name] = rival
+
+    def _unlink(self, kind: Kind, name: Key, entry: Any) -> None:
+        if entry is None:
+            return
+        if kind in _RIVAL_KINDS:
+            target, rival = entry
+            _forget(self._rivals, target, f"{rival.kind}/{rival.name}")
+        elif kind is Kind.APPS and isinstance(entry.parsed, ChargedApp):
+            _forget(self._claims, entry.parsed.target, name)
+
+
+def absent(target: Target) -> Absent:
+    """A target that is not there, in words."""
+    detail = f"{target} does not exist: create it, or correct spec.scaleTargetRef"
+    return Absent(target, names.Reason.TARGET_NOT_FOUND, detail)
+
+
+def _scope_of(kind: Kind, name: Key) -> str:
+    return name.name if kind is Kind.NAMESPACES else name.namespace
+
+
+def _read_app(body: Body, before: _App | None) -> _App:
+    meta = body.get("metadata") or {}
+    found = body.get("status")
+    status: Body = found if isinstance(found, Mapping) else {}
+    leaving = bool(meta.get("deletionTimestamp"))
+    # Only its own status changed, most often by us: what was parsed stays true.
+    if before is not None and _same_spec(before, meta, leaving):
+        return _App(before.parsed, leaving, status)
+    parsed = _parsed(ChargedApp.parse, body, names.Reason.INVALID_SPEC)
+    return _App(parsed, leaving, status)
+
+
+def _same_spec(before: _App, meta: Body, leaving: bool) -> bool:
+    known = before.parsed.uid, before.parsed.generation, before.being_deleted
+    return known == (meta.get("uid"), meta.get("generation"), leaving)
+
+
+def _parsed(parse: Callable[[Body], T], body: Body, reason: names.Reason) -> T | Broken:
+    try:
+        return parse(body)
+    except SpecError as error:
+        return _broken(body, error.field, error.message, reason)
+    except (TypeError, ValueError, AttributeError) as error:
+        # A body no schema has seen: an object stored before the CRD was tightened.
+        return _broken(body, "metadata", f"cannot be read: {error}"[:256], reason)
+
+
+def _broken(body: Body, field: str, message: str, reason: names.Reason) -> Broken:
+    meta = body.get("metadata") or {}
+    generation = meta.get("generation")
+    return Broken(
+        key=bodies.key(body),
+        uid=bodies.uid(body),
+        generation=generation if isinstance(generation, int) else 0,
+        field=field,
+        message=message,
+        reason=reason,
+    )
+
+
+def _read_target(body: Body, kind: str) -> _Target:
+    return _Target(bodies.workload(body, kind), bodies.pod_labels(body))
+
+
+def _claim(app: ChargedApp | Broken) -> Rival | None:
+    if not isinstance(app, ChargedApp) or app.deleting:
+        return None
+    scales = app.spec.replicas.actuation is Actuation.SCALE
+    if app.spec.mode is not Mode.ACTIVE or not scales:
+        return None
+    key = app.key
+    return Rival(names.CHARGED_APP, key.namespace, key.name, app.created_at_s, app.uid)
+
+
+def _matters(before: Any, entry: Any) -> bool:
+    if isinstance(entry, _App) and isinstance(before, _App):
+        return entry.parsed is not before.parsed
+    return bool(before != entry)
+
+
+def _forget(index: dict[Target, dict[N, Rival]], outer: Target, inner: N) -> None:
+    held = index.get(outer)
+    if held is not None:
+        held.pop(inner, None)
+        if not held:
+            del index[outer]

@@ -1,0 +1,256 @@
+"""Bodies of other people's kinds: what a decision reads of a target, a budget, a rival.
+
+Reads: bodies as the API server gives them (Deployment, StatefulSet, PodDisruptionBudget,
+HorizontalPodAutoscaler, ScaledObject). Gives: `Workload` and small values beside it. Never: a
+reference into the body it read, so that the body can be dropped at once.
+"""
+
+import datetime
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from charon_operator import names
+from charon_operator.model.app import timestamp
+from charon_operator.model.decision import PendingAction
+from charon_operator.model.workload import Key, Rival, Rollout, Target, Workload
+
+Labels = tuple[tuple[str, str], ...]
+
+# Reasons of `Progressing` that say the newest template is rolled out, or that nobody is rolling.
+_SETTLED_REASONS = ("NewReplicaSetAvailable", "DeploymentPaused")
+
+
+def key(body: Mapping[str, Any]) -> Key:
+    """Namespace and name."""
+    meta = _part(body, "metadata")
+    return Key(sys.intern(str(meta.get("namespace", ""))), str(meta.get("name", "")))
+
+
+def uid(body: Mapping[str, Any]) -> str:
+    """The uid, or an empty text."""
+    return str(_part(body, "metadata").get("uid", ""))
+
+
+def version(body: Mapping[str, Any]) -> str:
+    """The resourceVersion, or an empty text."""
+    return str(_part(body, "metadata").get("resourceVersion", ""))
+
+
+def labels(body: Mapping[str, Any]) -> Mapping[str, str]:
+    """A copy of the labels."""
+    return {str(k): str(v) for k, v in _part(body, "metadata", "labels").items()}
+
+
+def workload(body: Mapping[str, Any], kind: str) -> Workload:
+    """Read a Deployment or StatefulSet; its floor (`min_available`) is not in its body."""
+    meta, spec, status = (_part(body, name) for name in ("metadata", "spec", "status"))
+    name = key(body)
+    return Workload(
+        target=Target(sys.intern(kind), name.namespace, name.name),
+        uid=uid(body),
+        resource_version=version(body),
+        generation=_count(meta.get("generation")),
+        observed_generation=_count(status.get("observedGeneration")),
+        replicas=_count(spec.get("replicas", 1)),
+        current=_count(status.get("replicas")),
+        ready=_count(status.get("readyReplicas")),
+        updated=_count(status.get("updatedReplicas")),
+        rollout=_rollout(kind, meta, spec, status),
+        replica_failure=_replica_failure(status),
+        controlled_by=_controller(meta),
+        last_scaler=_last_scaler(meta),
+        deleting=bool(meta.get("deletionTimestamp")),
+    )
+
+
+def pod_labels(body: Mapping[str, Any]) -> Labels:
+    """Labels of the pods a workload makes, sorted: what a budget's selector is held against."""
+    template = _part(body, "spec", "template", "metadata", "labels")
+    return tuple(sorted((sys.intern(str(k)), sys.intern(str(v))) for k, v in template.items()))
+
+
+@dataclass(frozen=True, slots=True)
+class Requirement:
+    """One line of a label selector: In, NotIn, Exists or DoesNotExist."""
+
+    key: str
+    operator: str
+    values: frozenset[str] = frozenset()
+
+    def admits(self, pods: Mapping[str, str]) -> bool:
+        """Whether pods with these labels meet it. An unknown operator admits nothing."""
+        match self.operator:
+            case "In":
+                return pods.get(self.key) in self.values
+            case "NotIn":
+                return pods.get(self.key) not in self.values
+            case "Exists":
+                return self.key in pods
+            case "DoesNotExist":
+                return self.key not in pods
+        return False
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """A PodDisruptionBudget with an integer `minAvailable`; other forms set no floor."""
+
+    key: Key
+    min_available: int
+    requirements: tuple[Requirement, ...]
+
+    def covers(self, pods: Labels) -> bool:
+        """Whether it selects pods with these labels. An empty selector selects all."""
+        held = dict(pods)
+        return all(requirement.admits(held) for requirement in self.requirements)
+
+
+def budget(body: Mapping[str, Any]) -> Budget | None:
+    """Read a PodDisruptionBudget; None when it sets no floor that is known without its controller.
+
+    A percentage or `maxUnavailable` counts from the number of replicas the target asks for, so it
+    moves with every write of ours and cannot be a floor.
+    """
+    spec = _part(body, "spec")
+    floor = spec.get("minAvailable")
+    # policy/v1: a selector that is absent selects nothing, an empty one everything.
+    if not isinstance(floor, int) or isinstance(floor, bool) or spec.get("selector") is None:
+        return None
+    selector = _part(spec, "selector")
+    exact = [
+        Requirement(str(k), "In", frozenset([str(v)]))
+        for k, v in _part(selector, "matchLabels").items()
+    ]
+    return Budget(key(body), max(0, floor), (*exact, *_expressions(selector)))
+
+
+def floor(budgets: Iterable[Budget], pods: Labels) -> int | None:
+    """The highest floor that budgets set for pods with these labels, or None."""
+    return max((b.min_available for b in budgets if b.covers(pods)), default=None)
+
+
+def scaled_by(body: Mapping[str, Any], kind: str) -> tuple[Target, Rival] | None:
+    """What an HPA or a ScaledObject scales, and who it is; None if that is no kind of ours."""
+    reference = _part(body, "spec", "scaleTargetRef")
+    target_kind = str(reference.get("kind") or names.DEPLOYMENT)
+    group = str(reference.get("apiVersion") or f"{names.APPS}/v1").partition("/")[0]
+    if group != names.APPS or target_kind not in (names.DEPLOYMENT, names.STATEFUL_SET):
+        return None
+    name = key(body)
+    created = timestamp(_part(body, "metadata").get("creationTimestamp"))
+    rival = Rival(sys.intern(kind), name.namespace, name.name, created, uid(body))
+    return Target(target_kind, name.namespace, str(reference.get("name", ""))), rival
+
+
+def pending(status: Mapping[str, Any], now_s: float) -> PendingAction | None:
+    """The intent found in a status, or None.
+
+    A status can be forged: a time that is missing, unreadable or in the future becomes now, which
+    only lengthens a cooldown.
+    """
+    found = _part(status, "pendingAction")
+    start, to = found.get("from"), found.get("to")
+    action_id, knob = found.get("id"), found.get("knob")
+    if not (isinstance(action_id, str) and action_id and isinstance(knob, str) and knob):
+        return None
+    if not (_is_count(start) and _is_count(to)):
+        return None
+    time_s = timestamp(found.get("time"))
+    in_past = 0.0 < time_s <= now_s
+    return PendingAction(action_id, knob, _count(start), _count(to), time_s if in_past else now_s)
+
+
+def micro_time(seconds: float) -> str:
+    """Seconds since 1970 as Kubernetes' MicroTime: RFC 3339 in UTC with microseconds."""
+    moment = datetime.datetime.fromtimestamp(seconds, datetime.UTC)
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def _part(body: Mapping[str, Any], *path: str) -> Mapping[str, Any]:
+    here: Any = body
+    for step in path:
+        here = here.get(step) if isinstance(here, Mapping) else None
+    return here if isinstance(here, Mapping) else {}
+
+
+def _items(body: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
+    found = body.get(name)
+    return [item for item in found if isinstance(item, Mapping)] if isinstance(found, list) else []
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= 10**6
+
+
+def _count(value: object) -> int:
+    return value if isinstance(value, int) and not isinstance(value, bool) else 0
+
+
+def _condition(status: Mapping[str, Any], kind: str) -> Mapping[str, Any]:
+    found = [c for c in _items(status, "conditions") if c.get("type") == kind]
+    return found[0] if found else {}
+
+
+def _rollout(
+    kind: str, meta: Mapping[str, Any], spec: Mapping[str, Any], status: Mapping[str, Any]
+) -> Rollout:
+    if _count(status.get("observedGeneration")) < _count(meta.get("generation")):
+        return Rollout.IN_FLIGHT
+    return _sets_rollout(spec, status) if kind == names.STATEFUL_SET else _rollout_of(status)
+
+
+def _rollout_of(status: Mapping[str, Any]) -> Rollout:
+    progressing = _condition(status, "Progressing")
+    if progressing.get("status") == "False":
+        return Rollout.STUCK
+    old_pods = _count(status.get("updatedReplicas")) < _count(status.get("replicas"))
+    rolling = progressing.get("reason", _SETTLED_REASONS[0]) not in _SETTLED_REASONS
+    return Rollout.IN_FLIGHT if old_pods or rolling else Rollout.SETTLED
+
+
+def _sets_rollout(spec: Mapping[str, Any], status: Mapping[str, Any]) -> Rollout:
+    strategy = _part(spec, "updateStrategy")
+    partition = _count(_part(strategy, "rollingUpdate").get("partition"))
+    # With OnDelete old pods stay until somebody deletes them: nothing is under way.
+    if strategy.get("type") == "OnDelete":
+        return Rollout.SETTLED
+    if status.get("updateRevision") == status.get("currentRevision"):
+        return Rollout.SETTLED
+    wanted = max(0, _count(status.get("replicas")) - partition)
+    in_flight = _count(status.get("updatedReplicas")) < wanted
+    return Rollout.IN_FLIGHT if in_flight else Rollout.SETTLED
+
+
+def _replica_failure(status: Mapping[str, Any]) -> str:
+    failure = _condition(status, "ReplicaFailure")
+    if failure.get("status") != "True":
+        return ""
+    return str(failure.get("message") or failure.get("reason") or "ReplicaFailure")[:1024]
+
+
+def _controller(meta: Mapping[str, Any]) -> str:
+    owners = [o for o in _items(meta, "ownerReferences") if o.get("controller") is True]
+    return f"{owners[0].get('kind')} {owners[0].get('name')}" if owners else ""
+
+
+def _last_scaler(meta: Mapping[str, Any]) -> str:
+    # A value has one owner unless two applied the same one; a /scale write carries no time.
+    owners = [
+        (str(entry.get("time") or ""), str(entry.get("manager") or ""))
+        for entry in _items(meta, "managedFields")
+        if "f:replicas" in _part(entry, "fieldsV1", "f:spec")
+    ]
+    return sys.intern(max(owners)[1]) if owners else ""
+
+
+def _expressions(selector: Mapping[str, Any]) -> list[Requirement]:
+    return [
+        Requirement(
+            str(e.get("key", "")),
+            str(e.get("operator", "")),
+            frozenset(str(v) for v in e.get("values") or ()),
+        )
+        for e in _items(selector, "matchExpressions")
+    ]
