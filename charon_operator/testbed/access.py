@@ -83,16 +83,23 @@ class Access:
             raise errors.TestbedError("the audit log of a cluster that is not ours is not known")
         return pathlib.Path(self.address.audit_log)
 
-    def kubectl(self, *arguments: str, input: str | None = None, check: bool = True) -> str:
+    def kubectl(
+        self,
+        *arguments: str,
+        input: str | None = None,
+        check: bool = True,
+        timeout_s: float = _KUBECTL_TIMEOUT_S,
+    ) -> str:
         """What kubectl printed, as administrator.
 
         Args:
             arguments: as on the command line.
             input: what `-f -` reads.
             check: raise when kubectl fails; otherwise give its output, errors included.
+            timeout_s: after which it is killed.
 
         Raises:
-            errors.TestbedError: kubectl failed or took longer than two minutes.
+            errors.TestbedError: kubectl failed or took too long.
         """
         try:
             done = subprocess.run(
@@ -100,12 +107,14 @@ class Access:
                 input=input,
                 capture_output=True,
                 text=True,
-                timeout=_KUBECTL_TIMEOUT_S,
+                timeout=timeout_s,
                 check=False,
                 env={**os.environ, "KUBECACHEDIR": str(self.folder / "kubectl"), "KUBERC": "off"},
             )
         except subprocess.TimeoutExpired as error:
-            raise errors.TestbedError(f"kubectl {' '.join(arguments)} took too long") from error
+            raise errors.TestbedError(
+                f"kubectl {' '.join(arguments)} did not end within {timeout_s:.0f} s"
+            ) from error
         if done.returncode == 0:
             return done.stdout
         if check:

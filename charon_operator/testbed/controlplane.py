@@ -64,6 +64,12 @@ class ControlPlane:
             self.files.kubeconfig, self.api_url, ca_file, self.admin
         )
 
+    def write_kwok_kubeconfig(self) -> pathlib.Path:
+        pair = self.authority.client("kwok", "charon-testbed-kwok", ["system:masters"])
+        ca_file = self.authority.pair.certificate
+        out = self.files.config / "kwok.kubeconfig"
+        return kubeconfigs.with_certificate(out, self.api_url, ca_file, pair)
+
     def etcd(self) -> process.Program:
         pair = self.authority.server("etcd", _SERVER_HOSTS)
         client, peer = self._url("etcd"), self._url("etcd-peer")

@@ -129,7 +129,12 @@ class Metrics:
         ring = {"kvstore": {"store": "inmemory"}, "instance_addr": sockets.LOOPBACK}
         once = {"wait_stability_min_duration": "0s"}
         return {
-            "distributor": {"ring": ring},
+            "distributor": {
+                "ring": ring,
+                # The agent obeys Retry-After: a push that comes a moment before Mimir is ready
+                # again would cost many seconds of samples. Its own back-off ends at a second.
+                "retry_after_header": {"enabled": False},
+            },
             "ingester": {
                 "ring": {
                     **ring,

@@ -48,30 +48,30 @@ KUBE = Part(
     module="kubernetes",
     package="./kube",
     cold_cpu_s=475,
-    disk_mb=4500,
+    disk_mb=4000,
     links=("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubectl"),
 )
-ETCD = Part(name="etcd", module="kubernetes", package="./etcd", cold_cpu_s=14, disk_mb=200)
+ETCD = Part(name="etcd", module="kubernetes", package="./etcd", cold_cpu_s=20, disk_mb=300)
 KWOK = Part(
     name="kwok",
     module="kwok",
     package="sigs.k8s.io/kwok/cmd/kwok",
-    cold_cpu_s=127,
-    disk_mb=1500,
+    cold_cpu_s=150,
+    disk_mb=1200,
 )
 MIMIR = Part(
     name="mimir",
     module="mimir",
     package="github.com/grafana/mimir/cmd/mimir",
-    cold_cpu_s=309,
-    disk_mb=4500,
+    cold_cpu_s=350,
+    disk_mb=3200,
     tags="remove_all_sd",
 )
 PROMETHEUS = Part(
     name="prometheus",
     module="mimir",
     package="github.com/prometheus/prometheus/cmd/prometheus",
-    cold_cpu_s=22,
+    cold_cpu_s=24,
     disk_mb=300,
     tags="remove_all_sd",
 )

@@ -140,8 +140,9 @@ class Starter:
         handle.kubectl("wait", "--for=create", "serviceaccount/default", "--timeout=60s")
 
     def _kwok(self, cluster: providers.Cluster) -> Callable[[], process.Program]:
+        kubeconfig = cluster.kwok_kubeconfig or cluster.kubeconfig
         return lambda: fakenodes.kwok(
-            self.binaries, self.files, cluster.kubeconfig, self.ports.port("kwok")
+            self.binaries, self.files, kubeconfig, self.ports.port("kwok")
         )
 
     def _testbed(self, cluster: providers.Cluster, mimir_url: str | None) -> bed.Testbed:

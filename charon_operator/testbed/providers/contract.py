@@ -19,6 +19,8 @@ class Cluster:
     api_url: str
     ca_file: pathlib.Path
     kubectl: pathlib.Path
+    # kwok's own identity, where one can be made: the audit log then tells it from a person.
+    kwok_kubeconfig: pathlib.Path | None = None
     audit_log: pathlib.Path | None = None
     can_sign: bool = False
 

@@ -39,6 +39,7 @@ class Modules:
             api_url=made.api_url,
             ca_file=made.authority.pair.certificate,
             kubectl=launcher.binaries["kubectl"],
+            kwok_kubeconfig=made.write_kwok_kubeconfig(),
             audit_log=launcher.files.audit_log,
             can_sign=True,
         )
