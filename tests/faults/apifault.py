@@ -9,7 +9,7 @@ import contextlib
 import json
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
@@ -169,6 +169,24 @@ class EditEvents(front.Action):
         return self.nth in (None, self.count[0])
 
 
+@dataclass(frozen=True)
+class Mutate(front.Action):
+    """Changes objects on their way to the client, in answers and in events."""
+
+    change: Callable[[dict[str, Any]], None]
+
+    async def after(self, call: Call, answered: Answered) -> Answered:
+        body = json.loads(answered.body)
+        for item in body.get("items") or [body]:
+            self.change(item)
+        return replace(answered, body=json.dumps(body).encode())
+
+    def changed(self, line: bytes) -> bytes:
+        event = json.loads(line)
+        self.change(event["object"])
+        return json.dumps(event).encode() + b"\n"
+
+
 @dataclass(eq=False)
 class Watch:
     """A watch that is open now; None in its queue ends it."""
@@ -266,18 +284,25 @@ class ApiFault(front.Front):
     def _edited(self, watch: Watch, line: bytes, tasks: list[asyncio.Task[None]]) -> list[bytes]:
         for rule in self._rules:
             edit = rule.do
-            if not isinstance(edit, EditEvents) or not rule.matches(watch.asked):
+            if not rule.matches(watch.asked):
                 continue
-            if not edit.wants(line):
-                continue
-            if edit.how is Edit.DUPLICATE:
-                return [line, line]
-            if edit.how is Edit.HOLD:
-                watch.held.append(line)
-                if not tasks:
-                    tasks.append(asyncio.create_task(_release(watch, rule)))
-            return []
+            if isinstance(edit, Mutate):
+                line = edit.changed(line)
+            elif isinstance(edit, EditEvents) and edit.wants(line):
+                return self._replaced(watch, line, rule, tasks)
         return [line]
+
+    def _replaced(
+        self, watch: Watch, line: bytes, rule: front.Rule, tasks: list[asyncio.Task[None]]
+    ) -> list[bytes]:
+        assert isinstance(rule.do, EditEvents)
+        if rule.do.how is Edit.DUPLICATE:
+            return [line, line]
+        if rule.do.how is Edit.HOLD:
+            watch.held.append(line)
+            if not tasks:
+                tasks.append(asyncio.create_task(_release(watch, rule)))
+        return []
 
 
 async def _release(watch: Watch, rule: front.Rule) -> None:

@@ -108,19 +108,27 @@ def drip(seconds: float) -> front.Say:
 
 
 def value(text: Any) -> Rewrite:
-    """Every sample's value becomes this, of whatever JSON type it is."""
-    return Rewrite(lambda document: _each_sample(document, lambda at, _: [at, text]))
+    """Every sample's value becomes this, of whatever JSON type; sample times asked for stay."""
+    return Rewrite(
+        lambda document: _each_sample(document, lambda at, old: [at, old if is_time(old) else text])
+    )
 
 
 def shifted(seconds: float) -> Rewrite:
     """Every sample's time stamp moves; what `timestamp()` gave as a *value* moves too."""
 
     def move(at: Any, old: Any) -> list[Any]:
-        # A sample time asked for by `timestamp()` is a value near now.
-        is_time = abs(_number(old) - time.time()) < 86400
-        return [at + seconds, repr(_number(old) + seconds) if is_time else old]
+        return [at + seconds, repr(float(old) + seconds) if is_time(old) else old]
 
     return Rewrite(lambda document: _each_sample(document, move))
+
+
+def is_time(text: Any) -> bool:
+    """Whether a value is a moment near now, as `timestamp()` gives it."""
+    try:
+        return abs(float(text) - time.time()) < 86400
+    except (TypeError, ValueError):
+        return False
 
 
 def doubled() -> Rewrite:
@@ -135,6 +143,14 @@ def doubled() -> Rewrite:
     return Rewrite(double)
 
 
+def as_histograms(document: Document) -> Document:
+    """Every sample becomes a native histogram of no observation."""
+    for series in document["data"]["result"]:
+        at, _ = series.pop("value")
+        series["histogram"] = [at, {"count": "0", "sum": "0", "buckets": []}]
+    return document
+
+
 def data(result_type: str, result: Any) -> Rewrite:
     """The answer's data become these."""
     planted = {"resultType": result_type, "result": result}
@@ -144,13 +160,6 @@ def data(result_type: str, result: Any) -> Rewrite:
 def warned(text: str) -> Rewrite:
     """The answer carries a warning."""
     return Rewrite(lambda document: {**document, "warnings": [text]})
-
-
-def _number(text: Any) -> float:
-    try:
-        return float(text)
-    except (TypeError, ValueError):
-        return 0.0
 
 
 def _each_sample(document: Document, change: Callable[[Any, Any], list[Any]]) -> Document:

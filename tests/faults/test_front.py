@@ -239,6 +239,17 @@ async def test_edit_when_events_pass_then_the_client_sees(
     assert seen == expected
 
 
+async def test_mutate_when_objects_pass_then_answers_and_events_are_changed(
+    api: apifault.ApiFault, client: aiohttp.ClientSession
+) -> None:
+    rule = apifault.Rule(do=apifault.Mutate(lambda body: body.update(planted=True)))
+    with api.broken(rule):
+        async with client.get(api.url + "/api/v1/pods") as answer:
+            assert (await answer.json())["planted"]
+        async with client.get(api.url + "/api/v1/pods?watch=1") as answer:
+            assert json.loads(await answer.content.readline())["object"]["planted"]
+
+
 async def test_watch_error_when_a_watch_opens_then_its_only_line_says_so(
     api: apifault.ApiFault, client: aiohttp.ClientSession
 ) -> None:

@@ -1,0 +1,471 @@
+"""Puts the operator on a stage where all around it can be broken, and judges it by the truth.
+
+Reads: a testbed. Gives: `Stage` (proxies before the API server and before Mimir, a watcher beside
+them, an exporter whose load a test sets), `Operator` (the real program, as a process of its own,
+with the chart's ServiceAccount and rights) and `World` (a namespace with a workload and an app).
+Never: talks to the operator but through the API server, Mimir and signals.
+
+The app's law is Ratio at set point 10 without tolerance: `load` 45 wants 5 replicas, so a test
+says by the load what must be written.
+"""
+
+import contextlib
+import json
+import secrets
+import sys
+import threading
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from charon_operator import names, testbed
+from charon_operator.testbed import probes, process, sockets
+from tests.exporter import Exporter
+from tests.faults import apifault, audit, install, metricfault, truth, watcher
+from tests.testbed_fixtures import wait_until
+
+SYSTEM = install.SYSTEM
+USER = f"system:serviceaccount:{SYSTEM}:{install.ACCOUNT}"
+PERIOD_S = 1
+COOLDOWN_S = 3
+# A load of 10 is one replica.
+SET_POINT = 10
+MAX_AGE_S = 5
+LEASE_S = 3.0
+# Control is back within this long after a fault, whatever it was (reliability.md D2, promises).
+RECOVERED_S = 15.0
+SEEN_S = 10.0
+_METRIC = "faults_load"
+_READY_S = 30.0
+
+
+@dataclass
+class Stage:
+    """The testbed with everything around the operator."""
+
+    bed: testbed.Testbed
+    folder: Path
+    api: apifault.ApiFault
+    metrics: metricfault.MetricFault
+    exporter: Exporter
+    watcher: watcher.Watcher
+    leases: audit.Log
+    ports: sockets.Reservation = field(default_factory=sockets.Reservation)
+
+    def operator(self, name: str, namespaces: tuple[str, ...] = (), **settings: Any) -> "Operator":
+        """An operator with a Lease and a token of its own, not started yet.
+
+        Args:
+            name: of its Lease, its folder and its client at the proxy.
+            namespaces: the only ones it watches; none for all.
+            settings: parts of its configuration that differ, as `mimir={...}`.
+        """
+        folder = self.folder / name
+        folder.mkdir()
+        kubeconfig = self.bed.service_account_kubeconfig(
+            SYSTEM,
+            install.ACCOUNT,
+            folder / "kubeconfig",
+            api_url=self.api.url,
+            ca_file=self.bed.serving_ca_file,
+        )
+        self.api.name_client(Path(f"{kubeconfig}.token").read_text(), name)
+        port = self.ports.port(name)
+        config = _configuration(self, name, namespaces, port, folder)
+        for part, values in settings.items():
+            config[part] = {**config.get(part, {}), **values}
+        (folder / "config.yaml").write_text(yaml.safe_dump(config))
+        return Operator(self, name, folder, port)
+
+    @contextlib.contextmanager
+    def running(self, name: str, *namespaces: str, **settings: Any) -> Iterator["Operator"]:
+        """An operator that is started, leads, and is ended afterwards."""
+        made = self.operator(name, namespaces, **settings)
+        made.start()
+        try:
+            yield made
+        finally:
+            made.end()
+
+    def make_namespace(self) -> str:
+        name = f"faults-{secrets.token_hex(4)}"
+        self.bed.kubectl("create", "namespace", name)
+        return name
+
+
+def _configuration(
+    stage: Stage, name: str, namespaces: tuple[str, ...], port: int, folder: Path
+) -> dict[str, Any]:
+    return {
+        "mimir": {
+            "url": f"{stage.metrics.url}/prometheus",
+            "timeout_seconds": 0.8,
+            "max_body_bytes": 2**20,
+            "scopes": [{"tenant": stage.bed.tenant}],
+        },
+        "lease": {
+            "namespace": SYSTEM,
+            "name": name,
+            "duration_seconds": LEASE_S,
+            "renew_deadline_seconds": 2,
+            "retry_seconds": 0.5,
+        },
+        "journal": {"path": str(folder / "journal.jsonl")},
+        "health": {"host": "127.0.0.1", "port": port},
+        "watch_namespaces": list(namespaces),
+        "log_level": "DEBUG",
+    }
+
+
+class Operator:
+    """The operator's process: started, killed and ended by its pid."""
+
+    def __init__(self, stage: Stage, name: str, folder: Path, port: int) -> None:
+        self.stage, self.name, self.folder = stage, name, folder
+        self.url = f"http://127.0.0.1:{port}"
+        command = [sys.executable, "-m", "charon_operator", "run"]
+        files = [f"--kubeconfig={folder / 'kubeconfig'}", f"--config={folder / 'config.yaml'}"]
+        self.process = process.Process(
+            process.Program(
+                name=name,
+                command=[*command, *files],
+                log=folder / "log",
+                port=port,
+                is_ready=self.leads,
+            )
+        )
+        self._keepers: list[threading.Thread] = []
+
+    @property
+    def pid(self) -> int | None:
+        return self.process.pid
+
+    @property
+    def journal(self) -> Path:
+        return self.folder / "journal.jsonl"
+
+    def start(self) -> None:
+        """Starts it and waits until it leads."""
+        self.process.start(_READY_S)
+
+    def kill(self) -> None:
+        """SIGKILL: it has no chance to tidy up."""
+        self.process.kill()
+
+    def kill_and_restart(self) -> None:
+        """SIGKILL, and a fresh start as a kubelet would make it, without waiting for it."""
+        self.process.kill()
+        keeper = threading.Thread(target=self.process.launch)
+        self._keepers.append(keeper)
+        keeper.start()
+
+    def end(self) -> None:
+        """SIGTERM, insisted on if need be."""
+        for keeper in self._keepers:
+            keeper.join()
+        self.process.stop()
+
+    def leads(self) -> bool:
+        """Whether it says that it is ready and holds the Lease."""
+        return probes.answers(f"{self.url}/readyz") and self.metric(names.Metric.LEADER) == 1
+
+    def metric(self, name: str) -> float:
+        """Sum of one of its own metrics, 0 where it has none."""
+        with urllib.request.urlopen(f"{self.url}/metrics", timeout=5) as answer:
+            lines = answer.read().decode().splitlines()
+        found = [line for line in lines if line.startswith((f"{name} ", f"{name}{{"))]
+        return sum(float(line.rpartition(" ")[2]) for line in found)
+
+    def rows(self, kind: str = "") -> list[dict[str, Any]]:
+        """Rows of its journal, over all its lives; a row cut short by a kill is left out."""
+        if not self.journal.exists():
+            return []
+        whole, _, _ = self.journal.read_text().rpartition("\n")
+        rows = []
+        for line in whole.splitlines():
+            with contextlib.suppress(json.JSONDecodeError):
+                rows.append(json.loads(line))
+        return [row for row in rows if kind in ("", row.get("kind"))]
+
+
+class World:
+    """A namespace with a Deployment `web`, a policy `fast` and an app `web`.
+
+    Args:
+        replicas: what the Deployment starts with; the load starts at what that serves.
+    """
+
+    def __init__(self, stage: Stage, replicas: int = 2) -> None:
+        self.stage, self.bed = stage, stage.bed
+        self.log = audit.Log.from_now(stage.bed.audit_log)
+        self.namespace = stage.make_namespace()
+        self.began_s = time.time()
+        self.blind: list[tuple[float, float]] = []
+        self.load(replicas)
+        self.apply(deployment("web", replicas), policy())
+
+    def apply(self, *objects: dict[str, Any]) -> None:
+        """Applies objects into the namespace."""
+        for item in objects:
+            item["metadata"]["namespace"] = self.namespace
+        self.bed.apply(yaml.safe_dump_all(objects))
+
+    def load(self, replicas: float, name: str = "web") -> float:
+        """Sets the load to what so many replicas serve, and gives the time."""
+        labels = {"namespace": self.namespace, "app": name}
+        self.stage.exporter.set(_METRIC, labels, replicas * SET_POINT - SET_POINT / 2)
+        return time.time()
+
+    def go_dark(self, name: str = "web") -> None:
+        """The exporter stops telling the load."""
+        self.stage.exporter.drop(_METRIC, {"namespace": self.namespace, "app": name})
+
+    def replicas(self, name: str = "web") -> int:
+        """Replicas asked for now, by the unproxied watcher."""
+        seen = self.stage.watcher.now(watcher.DEPLOYMENTS, self.namespace, name)
+        return int(seen.spec["replicas"]) if seen else -1
+
+    def app(self, name: str = "web") -> watcher.Sight | None:
+        return self.stage.watcher.now(watcher.CHARGED_APPS, self.namespace, name)
+
+    def status(self, name: str = "web") -> dict[str, Any]:
+        seen = self.app(name)
+        return dict(seen.status) if seen else {}
+
+    def condition(self, kind: str, name: str = "web") -> dict[str, Any]:
+        """A condition of an app, empty when it is not there."""
+        conditions = self.status(name).get("conditions") or []
+        return next((item for item in conditions if item["type"] == kind), {})
+
+    def wait_replicas(self, wanted: int, timeout_s: float = 20.0, name: str = "web") -> None:
+        wait_until(lambda: self.replicas(name) == wanted, f"{wanted} replicas of {name}", timeout_s)
+
+    def wait_condition(
+        self, kind: str, status: str, timeout_s: float = 20.0, name: str = "web"
+    ) -> dict[str, Any]:
+        def there() -> dict[str, Any]:
+            found = self.condition(kind, name)
+            return found if found.get("status") == status else {}
+
+        return wait_until(there, f"{kind}={status} of {name}", timeout_s)
+
+    def wait_settled(self, wanted: int, timeout_s: float = 30.0) -> None:
+        """So many replicas, no intent left, and some turns over in which nothing changed."""
+        self.wait_replicas(wanted, timeout_s)
+        wait_until(
+            lambda: not self.status().get("pendingAction"), "the intent to be cleared", timeout_s
+        )
+        self.wait_turns(3)
+
+    def wait_turns(self, count: int, timeout_s: float = 30.0) -> None:
+        """So many more times Mimir is asked about this namespace, and answers."""
+        before = self._asked()
+        wait_until(lambda: self._asked() >= before + count, f"{count} turns", timeout_s)
+
+    def wait_observed(self, timeout_s: float = SEEN_S, name: str = "web") -> None:
+        """The app's present generation is in its status."""
+
+        def seen() -> bool:
+            app = self.app(name)
+            return bool(app and app.status.get("observedGeneration") == app.generation)
+
+        wait_until(seen, "the generation to be observed", timeout_s)
+
+    def writes(self) -> list[audit.Write]:
+        """What the operator wrote in this namespace, applied or not, events left out."""
+        written = self.log.writes(USER, self.namespace)
+        return [write for write in written if write.resource != "events"]
+
+    def moves(self) -> list[truth.Move]:
+        """Changes of replica counts by the operator."""
+        return truth.moves(self.writes(), self.sights())
+
+    def sights(self) -> list[watcher.Sight]:
+        return [s for s in list(self.stage.watcher.sights) if s.namespace == self.namespace]
+
+    @contextlib.contextmanager
+    def blinded(self) -> Iterator[None]:
+        """Notes that metrics are away for a while: lowering is judged by it."""
+        since_s = time.time()
+        try:
+            yield
+        finally:
+            self.blind.append((since_s, time.time()))
+
+    def change(self, name: str = "web", **spec: Any) -> None:
+        """Merge-patches the app's spec."""
+        body = json.dumps({"spec": spec})
+        self.bed.kubectl(
+            "patch", "chargedapp", name, f"-n{self.namespace}", "--type=merge", f"--patch={body}"
+        )
+
+    def violations(self, *operators: Operator, cooldown_s: float = COOLDOWN_S) -> list[str]:
+        """I1 to I8, whatever else a test is about."""
+        writes, sights = self.log.writes(USER, self.namespace), self.sights()
+        found = truth.moves(writes, sights)
+        judged = [
+            *truth.bounds_are_kept(writes, sights),
+            *truth.cooldowns_are_kept(found, cooldown_s),
+            *truth.no_step_is_repeated(found, PERIOD_S),
+            *truth.no_blind_lowering(found, self.blind, PERIOD_S + 1),
+            *truth.only_allowed(writes),
+            *truth.own_namespace(writes, sights),
+        ]
+        for operator in operators:
+            judged += truth.no_lowering_on_missing(_turns(operator, self.namespace))
+            mine = [w for w in self._of_writers(operator.name) if w.asked_s >= self.began_s - 60]
+            judged += truth.one_writer(mine, operator.name, LEASE_S)
+        return judged
+
+    def unseen(self) -> list[str]:
+        """I8, for tests in which the operator could always see and say."""
+        return truth.specs_are_seen(self.sights(), SEEN_S, time.time())
+
+    def remove(self) -> None:
+        self.bed.kubectl("delete", "namespace", self.namespace, "--wait=false", check=False)
+        self.go_dark()
+
+    def _of_writers(self, lease: str) -> list[audit.Write]:
+        """Writes of this namespace and renewals of one Lease, in order."""
+        return [
+            write
+            for write in self.stage.leases.writes(USER)
+            if write.namespace == self.namespace or (write.is_lease and lease in _named(write))
+        ]
+
+    def _asked(self) -> int:
+        return sum(
+            self.namespace in seen.asked.expression and seen.status == 200
+            for seen in list(self.stage.metrics.seen)
+        )
+
+
+def _named(write: audit.Write) -> tuple[str, str]:
+    return write.name, str((write.result.get("metadata") or {}).get("name", ""))
+
+
+def _turns(operator: Operator, namespace: str) -> list[dict[str, Any]]:
+    return [row for row in operator.rows("turn") if namespace in json.dumps(row)]
+
+
+@contextlib.contextmanager
+def world(stage: Stage, replicas: int = 2, **spec: Any) -> Iterator[World]:
+    """A world with its app, removed afterwards."""
+    made = World(stage, replicas)
+    try:
+        made.apply(charged_app("web", **spec))
+        yield made
+    finally:
+        made.remove()
+
+
+@contextlib.contextmanager
+def stage(bed: testbed.Testbed, folder: Path) -> Iterator[Stage]:
+    """Installs the operator's rights and CRDs, and puts up everything around the operator."""
+    install.install(bed)
+    certificate = bed.serving_certificate([sockets.LOOPBACK])
+    with contextlib.ExitStack() as stack:
+        api = apifault.ApiFault(bed.api_url, tls=certificate, trust=probes.trusting(bed.ca_file))
+        stack.enter_context(api)
+        metrics = stack.enter_context(metricfault.MetricFault(bed.mimir_url))
+        exporter = stack.enter_context(Exporter())
+        eyes = stack.enter_context(watcher.Watcher(bed.kubeconfig))
+        bed.scrape("faults", exporter.address)
+        stack.callback(bed.unscrape, "faults")
+        leases = audit.Log.from_now(bed.audit_log)
+        yield Stage(bed, folder, api, metrics, exporter, eyes, leases)
+
+
+def deployment(name: str, replicas: int) -> dict[str, Any]:
+    """A workload of small pods; kwok makes them ready at once."""
+    container = {
+        "name": "app",
+        "image": "app",
+        "resources": {"requests": {"cpu": "10m", "memory": "16Mi"}},
+    }
+    labels = {"app": name}
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": name},
+        "spec": {
+            "replicas": replicas,
+            "selector": {"matchLabels": labels},
+            "template": {
+                "metadata": {"labels": labels},
+                "spec": {"containers": [container], "terminationGracePeriodSeconds": 0},
+            },
+        },
+    }
+
+
+def policy(**spec: Any) -> dict[str, Any]:
+    """A policy that follows the load at once, up by any step, down after the cooldown."""
+    free = {"type": "Pods", "value": 1000, "periodSeconds": 1}
+    rules = {"stabilizationWindowSeconds": 0, "policies": [free]}
+    whole = {
+        "periodSeconds": PERIOD_S,
+        "controller": {
+            "type": "Ratio",
+            "parameters": {"metricType": "AverageValue", "tolerance": "0"},
+        },
+        "behavior": {"scaleUp": rules, "scaleDown": rules},
+        "lowering": {"cooldownSeconds": COOLDOWN_S, "maxPerHour": 3600},
+        **spec,
+    }
+    return _resource(names.CONTROL_POLICY, "fast", whole)
+
+
+def charged_app(name: str, target: str = "web", **spec: Any) -> dict[str, Any]:
+    """An Active app that holds the target at one replica for each 10 of load."""
+    query = f'sum({_METRIC}{{app="$target"}})'
+    objective = {
+        "name": "served",
+        "threshold": {"indicator": "load", "op": "LessThanOrEqual", "value": "100000"},
+        "setPoint": str(SET_POINT),
+        "target": "95",
+        "windowSeconds": 60,
+    }
+    whole = {
+        "mode": "Active",
+        "policyRef": {"name": "fast"},
+        "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": target},
+        "indicators": [{"name": "load", "query": query, "maxSampleAgeSeconds": MAX_AGE_S}],
+        "objectives": [objective],
+        "replicas": {"min": 1, "max": 20},
+        **spec,
+    }
+    return _resource(names.CHARGED_APP, name, whole)
+
+
+def _resource(kind: str, name: str, spec: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "apiVersion": names.API_VERSION,
+        "kind": kind,
+        "metadata": {"name": name},
+        "spec": spec,
+    }
+
+
+def hold(seconds: float) -> None:
+    """Lets a fault last as long as it is meant to; outcomes are waited for by condition."""
+    threading.Event().wait(seconds)
+
+
+def took(write_s: float, since_s: float, within_s: float, what: str) -> list[str]:
+    """A deadline judged from two stamps."""
+    late_s = write_s - since_s
+    return [] if late_s <= within_s else [f"{what} took {late_s:.1f} s, {within_s:.1f} s allowed"]
+
+
+def first_move(
+    world: World, since_s: float, of: Callable[[truth.Move], bool] = lambda _: True
+) -> truth.Move | None:
+    """The operator's first change of replicas after a moment."""
+    later = [move for move in world.moves() if move.write.asked_s >= since_s and of(move)]
+    return later[0] if later else None
