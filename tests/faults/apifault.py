@@ -253,7 +253,7 @@ class ApiFault(front.Front):
 
     async def _stream(self, call: Call) -> web.StreamResponse:
         watch = Watch(call.asked)
-        async with self._ask_backend(call) as answer:
+        async with self._ask_backend(call.request, call.body) as answer:
             self._note(call, answer.status)
             response = web.StreamResponse(
                 status=answer.status, headers={"Content-Type": answer.content_type}

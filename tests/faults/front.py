@@ -13,7 +13,7 @@ import socket
 import ssl
 import struct
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
@@ -94,11 +94,18 @@ class Rule:
 
 @dataclass(frozen=True)
 class Call:
-    """One request on its way: what it is about, its body, and the rule that acts on it."""
+    """One request on its way.
+
+    Attributes:
+        asked: what it is about.
+        again: asks the backend once more.
+        rule: the one that acts on it.
+    """
 
     request: web.Request
     asked: Any
     body: bytes
+    again: Callable[[], Awaitable[Answered]]
     rule: Rule | None = None
 
 
@@ -158,6 +165,24 @@ class LoseAnswer(Action):
 
     async def after(self, call: Call, answered: Answered) -> Answered:
         raise CutError
+
+
+@dataclass(frozen=True)
+class Lie(Action):
+    """Forwards: the backend does what it was asked, and the client is told something else."""
+
+    said: Say
+
+    async def after(self, call: Call, answered: Answered) -> Answered:
+        return await self.said.before(call)
+
+
+@dataclass(frozen=True)
+class Twice(Action):
+    """Forwards twice; the client hears of the second time only."""
+
+    async def after(self, call: Call, answered: Answered) -> Answered:
+        return await call.again()
 
 
 @dataclass(frozen=True)
@@ -313,7 +338,9 @@ class Front:
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         try:
             body = await request.read()
-            call = Call(request, self._about(request, body), body)
+            call = Call(
+                request, self._about(request, body), body, lambda: self._forward(request, body)
+            )
             due = [rule for rule in self._rules if rule.matches(call.asked) and rule.is_due()]
             return await self._serve_call(call, due)
         except (CutError, aiohttp.ClientError):
@@ -327,24 +354,26 @@ class Front:
             if answered is not None:
                 break
         else:
-            answered = await self._forward(call)
+            answered = await call.again()
             for rule in due:
                 answered = await rule.do.after(replace(call, rule=rule), answered)
         self._note(call, answered.status)
         return await _send(call.request, answered)
 
-    async def _forward(self, call: Call) -> Answered:
-        async with self._ask_backend(call) as response:
-            body = await response.read()
-            return Answered(response.status, body, _kept(response.headers, _HOP))
+    async def _forward(self, request: web.Request, body: bytes) -> Answered:
+        async with self._ask_backend(request, body) as response:
+            kept = _kept(response.headers, _HOP)
+            return Answered(response.status, await response.read(), kept)
 
     @contextlib.asynccontextmanager
-    async def _ask_backend(self, call: Call) -> AsyncIterator[aiohttp.ClientResponse]:
+    async def _ask_backend(
+        self, request: web.Request, body: bytes
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
         async with self._session.request(
-            call.request.method,
-            yarl.URL(self.upstream + call.request.raw_path, encoded=True),
-            headers=_kept(call.request.headers, _STRIPPED),
-            data=call.body or None,
+            request.method,
+            yarl.URL(self.upstream + request.raw_path, encoded=True),
+            headers=_kept(request.headers, _STRIPPED),
+            data=body or None,
             allow_redirects=False,
         ) as response:
             yield response

@@ -167,6 +167,24 @@ async def test_loss_when_the_answer_is_lost_then_the_backend_was_asked_so_often(
     assert len(backend.asked) == applied
 
 
+LIES = {"lie": (front.Lie(apifault.refusal(500)), 500, 1), "twice": (front.Twice(), 200, 2)}
+
+
+@pytest.mark.parametrize(("action", "told", "applied"), LIES.values(), ids=list(LIES))
+async def test_lie_when_a_write_was_applied_then_the_client_is_told(
+    action: front.Action,
+    told: int,
+    applied: int,
+    api: apifault.ApiFault,
+    backend: Backend,
+    client: aiohttp.ClientSession,
+) -> None:
+    with api.broken(apifault.Rule(do=action)):
+        async with client.patch(api.url + PATH, data=b"{}") as answer:
+            assert answer.status == told
+    assert len(backend.asked) == applied
+
+
 async def test_silence_when_the_rule_goes_then_the_connection_breaks(
     api: apifault.ApiFault, backend: Backend, client: aiohttp.ClientSession
 ) -> None:
