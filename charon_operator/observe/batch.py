@@ -15,10 +15,16 @@ from charon_operator.ports import FailureKind, MetricSource, QueryFailure, Vecto
 
 Answer = Vector | QueryFailure
 Answers = dict[tuple[str, str], Answer]
+# Should everything be rejected (a proxy gone mad), this is all that is sent beyond the plan.
+_MOST_SPLITS: Final = 32
 # Apps of one period are due together, so a few plans come back again and again.
 _PLANS_KEPT: Final = 16
 Bundles = Sequence[Sequence[terms.Term]]
 
+# Says nothing of the others: their words may name what another namespace runs.
+_SPOILT: Final = QueryFailure(
+    FailureKind.REJECTED, "asked together with a query that is wrong; asked again next time"
+)
 _NO_TIME: Final = QueryFailure(FailureKind.TIMEOUT, "not answered before the deadline")
 
 
@@ -46,6 +52,7 @@ class _Round:
     answers: Answers
     timed_out: list[plan.Request]
     answered: int = 0
+    splits_left: int = _MOST_SPLITS
 
 
 class Batch:
@@ -161,10 +168,15 @@ class Batch:
         """
         members = request.members
         halves = request.halves()
+        if halves and not turn.splits_left:
+            turn.answers.update(dict.fromkeys((member.key for member in members), _SPOILT))
+            self._suspects.separate(members, (len(members) + 1) // 2, turn.now_s)
+            return
         if not halves:
             self._suspects.condemn(members[0].key, failure, turn.now_s)
             turn.answers[members[0].key] = failure
             return
+        turn.splits_left -= 1
         self._suspects.separate(members, (len(members) + 1) // 2, turn.now_s)
         await asyncio.gather(*(self._send(half, turn) for half in halves))
         if any(self._suspects.offence(member.key) for member in members):
