@@ -32,6 +32,14 @@ class QueueingParameters(Parameters):
             "after that are not counted on, and others are asked for in their place."
         ),
     )
+    start_success_percent: PositiveNumber = Field(
+        default=100.0,
+        le=100,
+        description=(
+            "Share of starts that serve within startSeconds, in percent; the others crash first. "
+            "So many more are asked for at once."
+        ),
+    )
     headroom: NonNegativeNumber = Field(
         default=1.0, le=10, description="Replicas kept beyond the load, in square roots of it."
     )
@@ -73,34 +81,37 @@ class Queueing:
     r"""Square-root staffing with a backlog term and a prediction over the start-up time.
 
     At a sample, with L arrivals (units/s), B backlog and S set point (units), m capacity of a
-    replica (units/s), r ready and w warming replicas, T `drainSeconds`, h `startSeconds`,
-    b `headroom`, and a_i (s) for how long the i-th warming replica has been starting::
+    replica (units/s), r ready and w warming replicas, T `drainSeconds`, h `startSeconds`, b
+    `headroom`, p the share of starts that succeed, and a_i (s) for how long the i-th warming
+    replica has been starting::
 
-        N(X) = (L + max(0, X - S) / T) / m        replicas that serve L and drain X in T
-        R(X) = N(X) + b * sqrt(L / m)             with head-room for chance
-        X'   = B + L h - m (r h + sum_i a_i)      backlog when a replica asked for now would serve
-        u    = max( R(X'), min( R(B), r + w ) )
+        R(X) = (L + max(0, X - S) / T) / m + b sqrt(L / m)  serves L, drains X in T, and head-room
+        X'   = B + L h - m (r h + p sum_i a_i)              backlog when one asked for now serves
+        N    = max( R(X'), min( R(B), r + p w ) )           replicas that must be ready
+        u    = r + (N - r) / p  if N > r, else N            replicas to ask for
 
     X' is what is left after the work of the ready replicas and of those already starting, so
     backlog they will drain is not asked for twice; and as the second term keeps what the backlog
     of this moment wants, nothing is lowered because the backlog is *predicted* to shrink. While the
-    objective's threshold is broken, what is there is kept.
+    objective's threshold is broken, what is there is kept. L is the measured rate, or the growth of
+    the backlog where that is more: a rate looks back over its window, and a queue cannot grow by
+    more than what arrives.
 
     A replica that has not been ready for longer than h is *overdue*: it is no capacity. While
-    fewer are ready than are needed, overdue replicas are replaced:
-    u <- u + min(overdue, u * replacementPercent / 100).
+    N > r, overdue replicas are replaced: u <- u + min(overdue, N * replacementPercent / 100).
 
     How long replicas have been waiting is read off the count of those not ready: at least
     min over [t - x, t] of it have been waiting for x seconds; replicas that were asked for between
     two samples count from the first of them.
 
-    Sampling: any interval; nothing is differentiated. Saturation: no integral, so nothing winds up.
-    Missing sample: not stepped; the waiting times go on. State: the smoothed arrivals,
-    the replicas last asked for, and the history of the not-ready count over h.
+    Sampling: any interval; the growth is a difference quotient that can only raise. Saturation: no
+    integral, so nothing winds up. Missing sample: not stepped; the waiting times go on. State: the
+    smoothed arrivals, the last backlog, the replicas last asked for, and the history of the
+    not-ready count over h.
 
     Source: Halfin and Whitt 1981 and Gandhi et al., AutoScale (TOCS 2012) for the head-room; Smith
     1957 for predicting over the dead time. Different here: head-room is added to the load's share
-    only, the prediction never lowers, and starts that fail are replaced within a bound.
+    only, the prediction never lowers, and starts that fail are allowed for and replaced.
     """
 
     name = "Queueing"
@@ -110,7 +121,7 @@ class Queueing:
 
     def start(self, parameters: QueueingParameters, replicas: int) -> State:
         """Nothing is known of arrivals or starts yet."""
-        return {"arrivals": None, "waiting": [], "replicas": replicas}
+        return {"arrivals": None, "backlog": 0.0, "waiting": [], "replicas": replicas}
 
     def step(
         self, parameters: QueueingParameters, state: State, sample: Sample
@@ -120,19 +131,32 @@ class Queueing:
         waiting = _waiting(state, sample, parameters.start_seconds)
         starting = _starting(waiting, sample.time_s, parameters.start_seconds)
         plan = _plan(parameters, sample, arrivals, starting)
-        wanted = _with_replacements(parameters, sample, plan["needed"], starting)
+        wanted = _asked(parameters, sample, plan["needed"], starting)
         terms = {**plan, "overdue": float(starting.overdue), "warming": float(starting.warming)}
         demand = Demand(replicas=wanted, terms=terms, sampled_at_s=sample.time_s)
-        state = {"arrivals": arrivals, "waiting": waiting, "replicas": sample.replicas}
-        return state, demand
+        return {
+            "arrivals": arrivals,
+            "backlog": _backlog(sample),
+            "waiting": waiting,
+            "replicas": sample.replicas,
+        }, demand
 
 
 def _arrivals(parameters: QueueingParameters, state: State, sample: Sample) -> float:
-    measured = max(0.0, sample.readings["arrivals"].value)
+    measured: float = max(0.0, sample.readings["arrivals"].value)
+    if sample.dt_s is None or state["arrivals"] is None:
+        return measured
+    # A rate looks back over its window; a queue cannot grow by more than what arrives.
+    growth = (_backlog(sample) - state["backlog"]) / sample.dt_s
+    measured = max(measured, growth)
     before, fall_s = state["arrivals"], parameters.arrivals_fall_seconds
-    if before is None or sample.dt_s is None or measured >= before or fall_s <= 0:
+    if measured >= before or fall_s <= 0:
         return measured
     return float(measured + (before - measured) * math.exp(-sample.dt_s / fall_s))
+
+
+def _backlog(sample: Sample) -> float:
+    return max(0.0, sample.readings["backlog"].value)
 
 
 def _waiting(state: State, sample: Sample, start_s: float) -> list[list[float]]:
@@ -174,9 +198,10 @@ def _plan(
     capacity = sample.capacity_per_replica or math.nan
     set_point = parameters.backlog_set_point
     aim = sample.set_point if set_point is None else set_point
-    backlog = max(0.0, sample.readings["backlog"].value)
+    backlog = _backlog(sample)
     horizon_s = parameters.start_seconds
-    work = capacity * (sample.ready * horizon_s + starting.headstart_s)
+    success = parameters.start_success_percent / 100
+    work = capacity * (sample.ready * horizon_s + success * starting.headstart_s)
     predicted = max(0.0, backlog + arrivals * horizon_s - work)
     headroom = parameters.headroom * math.sqrt(arrivals / capacity)
 
@@ -184,7 +209,7 @@ def _plan(
         drain = max(0.0, queued - aim) / parameters.drain_seconds
         return (arrivals + drain) / capacity + headroom
 
-    present = min(replicas_for(backlog), float(sample.ready + starting.warming))
+    present = min(replicas_for(backlog), sample.ready + success * starting.warming)
     needed = max(replicas_for(predicted), present)
     return {
         "arrivals": arrivals,
@@ -195,12 +220,15 @@ def _plan(
     }
 
 
-def _with_replacements(
+def _asked(
     parameters: QueueingParameters, sample: Sample, needed: float, starting: _Starting
 ) -> float:
-    wanted = float(math.ceil(needed - _SLACK))
-    if sample.ready < wanted:
-        most = math.ceil(wanted * parameters.replacement_percent / 100)
+    more = needed - sample.ready
+    wanted = math.ceil(needed - _SLACK)
+    if more > _SLACK:
+        successes = parameters.start_success_percent / 100
+        most = math.ceil(needed * parameters.replacement_percent / 100)
+        wanted = sample.ready + math.ceil(more / successes - _SLACK)
         wanted += min(starting.overdue, most)
     broken = sample.sign * (sample.readings["value"].value - sample.threshold) > 0
-    return max(wanted, float(sample.replicas)) if broken else wanted
+    return float(max(wanted, sample.replicas) if broken else wanted)

@@ -185,3 +185,28 @@ def test_overdue_is_the_least_not_ready_count_of_the_start_up_time(
         least = min(waiting[t - start_s : t + 1]) if t >= start_s else 0
         assert demand.terms["overdue"] == least
         assert demand.terms["overdue"] + demand.terms["warming"] == waiting[t]
+
+
+def test_growth_of_the_backlog_counts_as_arrivals_when_the_rate_lags_behind() -> None:
+    calm = sample(0.0, 100, 64, replicas=10)
+    jumped = sample(2.0, 1380, 64, replicas=10, dt_s=2.0)
+    shrunk = sample(4.0, 100, 64, replicas=10, dt_s=2.0)
+    demands = drive(PLAIN, calm, jumped, shrunk)
+    assert [demand.terms["arrivals"] for demand in demands] == [64, 640, 64]
+
+
+@pytest.mark.parametrize(
+    ("success", "ready", "wanted"),
+    [
+        pytest.param("100", 4, 10, id="all starts succeed: as many as are needed"),
+        pytest.param("50", 4, 16, id="half of them do: twice those that are lacking"),
+        pytest.param("40", 4, 19, id="40 %: two and a half times"),
+        pytest.param("40", 10, 10, id="enough are ready: no more"),
+        pytest.param("40", 20, 10, id="more are ready: fewer"),
+    ],
+)
+def test_starts_that_will_fail_are_allowed_for(success: str, ready: int, wanted: int) -> None:
+    parameters = QueueingParameters(
+        drain_seconds="10", start_seconds="0", headroom="0", start_success_percent=success
+    )
+    assert first(parameters, sample(1.0, 0, 640, replicas=ready, ready=ready)) == wanted
