@@ -43,8 +43,8 @@ def labels(body: Mapping[str, Any]) -> Mapping[str, str]:
     return {str(k): str(v) for k, v in _part(body, "metadata", "labels").items()}
 
 
-def workload(body: Mapping[str, Any], kind: str) -> Workload:
-    """Read a Deployment or StatefulSet; its floor (`min_available`) is not in its body."""
+def workload(body: Mapping[str, Any], kind: str, min_available: int | None = None) -> Workload:
+    """Read a Deployment or StatefulSet; the floor its budgets set is not in its body."""
     meta, spec, status = (_part(body, name) for name in ("metadata", "spec", "status"))
     name = key(body)
     return Workload(
@@ -60,6 +60,7 @@ def workload(body: Mapping[str, Any], kind: str) -> Workload:
         rollout=_rollout(kind, meta, spec, status),
         replica_failure=_replica_failure(status),
         controlled_by=_controller(meta),
+        min_available=min_available,
         last_scaler=_last_scaler(meta),
         deleting=bool(meta.get("deletionTimestamp")),
     )

@@ -1,0 +1,192 @@
+"""The cluster, through the API server: targets read, replicas, statuses and events written.
+
+Reads: one target at a time (what is watched comes from the informer). Gives: `KubeClient`, which
+implements `ports.Cluster`, and Leases. Never: a write without a precondition, beyond its deadline
+or outside the fence; an exception for a server's answer.
+"""
+
+import asyncio
+import math
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import quote
+
+from charon_operator import names, ports
+from charon_operator.clients import kube_access, kube_lease, kube_wire
+from charon_operator.clients.kube_wire import Answer, Call
+from charon_operator.model import body
+from charon_operator.model.workload import Absent, Key, Target, Workload
+from charon_operator.ports import WriteOutcome, WriteResult
+
+_PLURALS: Mapping[str, str] = {
+    names.DEPLOYMENT: names.DEPLOYMENTS,
+    names.STATEFUL_SET: names.STATEFUL_SETS,
+}
+_NOTE_CHARS = 1024
+_MANAGER: Mapping[str, str] = {"fieldManager": names.FIELD_MANAGER}
+
+
+class KubeClient:
+    """A client of one event loop.
+
+    Args:
+        access: where and as whom.
+        timeout_s: deadline of every call.
+        max_body_bytes: of an answer; an object in etcd has at most 1.5 MiB.
+        instance: who posts events, as a pod's name.
+
+    Attributes:
+        fence: seconds for which writes are allowed still (`Leader.remaining_s`); no write begins
+            without, and none lasts longer.
+        writes: writes by (verb, resource, outcome).
+    """
+
+    def __init__(
+        self,
+        access: kube_access.Access,
+        *,
+        timeout_s: float = 10.0,
+        max_body_bytes: int = 8 * 2**20,
+        instance: str = names.FIELD_MANAGER,
+    ) -> None:
+        self.access = access
+        self.wire = kube_wire.Wire(access, max_body_bytes)
+        self.fence: Callable[[], float] = lambda: math.inf
+        self.writes: Counter[tuple[str, str, str]] = Counter()
+        self._timeout_s = timeout_s
+        self._instance = instance
+
+    async def get(self, path: str, **query: str) -> Answer:
+        """Read a path of the API, as `/apis/apps/v1/namespaces/x/deployments`."""
+        return await self.wire.send(Call("GET", path, query=query), self._timeout_s)
+
+    async def workload(self, target: Target) -> Workload | Absent | None:
+        """Read a target and the floor its budgets set; None when the API server does not answer."""
+        budgets_at = f"/apis/{names.POLICY}/v1/namespaces/{quote(target.namespace)}/{names.PDBS}"
+        found, budgets = await asyncio.gather(self.get(_path(target)), self.get(budgets_at))
+        if found.status == 404:
+            detail = f"{target} does not exist: create it, or correct spec.scaleTargetRef"
+            return Absent(target, names.Reason.TARGET_NOT_FOUND, detail)
+        if found.status == 403:
+            detail = f"the operator may not read {target}: {found.detail}"
+            return Absent(target, names.Reason.TARGET_NOT_ALLOWED, detail)
+        # Without the right to read budgets there is none to heed; without an answer nobody knows.
+        if not found.ok or not (budgets.ok or budgets.status in (403, 404)):
+            return None
+        return _with_floor(found.body, budgets.body, target)
+
+    async def set_replicas(
+        self, target: Target, replicas: int, resource_version: str
+    ) -> WriteResult:
+        """Write `spec.replicas` by the scale subresource, on that very version of the target."""
+        if not resource_version:
+            return WriteResult(WriteOutcome.CONFLICT, detail="the target's version is not known")
+        patch = {
+            "metadata": {"resourceVersion": resource_version},
+            "spec": {"replicas": replicas},
+        }
+        call = Call("PATCH", f"{_path(target)}/scale", patch, kube_wire.MERGE, query=_MANAGER)
+        return await self._write(call, f"{_PLURALS[target.kind]}/scale")
+
+    async def patch_status(self, app: Key, uid: str, status: Mapping[str, Any]) -> WriteResult:
+        """Merge-patch the status of that very ChargedApp; GONE if another one has its name now."""
+        path = (
+            f"/apis/{names.API_VERSION}/namespaces/{quote(app.namespace)}"
+            f"/{names.CHARGED_APPS}/{quote(app.name)}/status"
+        )
+        patch = {"metadata": {"uid": uid}, "status": status}
+        call = Call("PATCH", path, patch, kube_wire.MERGE, kube_wire.METADATA, _MANAGER)
+        result = await self._write(call, f"{names.CHARGED_APPS}/status")
+        if result.outcome is WriteOutcome.CONFLICT and "uid" in result.detail.lower():
+            return WriteResult(WriteOutcome.GONE, detail=result.detail)
+        return result
+
+    async def post_event(self, event: ports.Event) -> WriteResult:
+        """Post an Event on a ChargedApp."""
+        path = f"/apis/{names.EVENTS}/v1/namespaces/{quote(event.app.namespace)}/events"
+        call = Call("POST", path, self._event(event), accept=kube_wire.METADATA)
+        return await self._write(call, "events")
+
+    def lease(self, namespace: str, name: str) -> kube_lease.KubeLease:
+        """A Lease, for `loop.leader.Leader`."""
+        return kube_lease.KubeLease(self.wire, self.writes, namespace, name)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self.wire.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    async def _write(self, call: Call, resource: str) -> WriteResult:
+        time_left_s = self.fence()
+        if time_left_s <= 0:
+            result = WriteResult(WriteOutcome.REFUSED, detail="this process does not lead")
+        else:
+            result = (await self.wire.send(call, min(self._timeout_s, time_left_s))).result
+        verb = "create" if call.method == "POST" else call.method.lower()
+        self.writes[verb, resource, result.outcome] += 1
+        return result
+
+    def _event(self, event: ports.Event) -> Mapping[str, Any]:
+        return {
+            "metadata": {"generateName": f"{event.app.name}."[:200]},
+            "eventTime": body.micro_time(time.time()),
+            "reportingController": names.FIELD_MANAGER,
+            "reportingInstance": self._instance[:128],
+            "action": event.reason,
+            "reason": event.reason,
+            "type": "Warning" if event.warning else "Normal",
+            "note": event.message[:_NOTE_CHARS],
+            "regarding": {
+                "apiVersion": names.API_VERSION,
+                "kind": names.CHARGED_APP,
+                "namespace": event.app.namespace,
+                "name": event.app.name,
+                "uid": event.app_uid,
+            },
+        }
+
+
+async def connect(
+    kubeconfig: Path | None = None, context: str | None = None, **options: Any
+) -> KubeClient:
+    """Log in and make a client; nothing is sent yet.
+
+    Args:
+        kubeconfig: None means the pod's ServiceAccount, or else what kubectl would use.
+        context: of the kubeconfig; None means its current one.
+        options: of `KubeClient`.
+
+    Raises:
+        ConfigurationError: there is no way to log in; the text says what to do.
+    """
+    return KubeClient(await kube_access.find(kubeconfig, context), **options)
+
+
+def _path(target: Target) -> str:
+    plural, namespace, name = _PLURALS[target.kind], quote(target.namespace), quote(target.name)
+    return f"/apis/{names.APPS}/v1/namespaces/{namespace}/{plural}/{name}"
+
+
+def _with_floor(
+    found: Mapping[str, Any], budgets: Mapping[str, Any], target: Target
+) -> Workload | None:
+    if found.get("kind") != target.kind:
+        return None
+    items = budgets.get("items")
+    read = [body.budget(item) for item in items if isinstance(item, dict)] if items else []
+    floor = body.floor([known for known in read if known is not None], body.pod_labels(found))
+    return body.workload(found, target.kind, min_available=floor)
