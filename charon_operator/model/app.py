@@ -5,15 +5,16 @@ Never: a default that acts (an app is Advisory until its owner says Active).
 """
 
 import datetime
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import AwareDatetime, BeforeValidator, Field, model_validator
+from pydantic import AwareDatetime, BeforeValidator, Field, WithJsonSchema, model_validator
 
 from charon_operator.model.quantity import Number, Percent, PositiveNumber
-from charon_operator.model.wire import ItemName, ObjectName, Wire
+from charon_operator.model.wire import BY_NAME, ItemName, ObjectName, Rule, Wire, rules
 from charon_operator.model.workload import Key, Target
 
 
@@ -116,6 +117,21 @@ class Threshold(Wire):
 class Objective(Wire):
     """What the application promises: good for a share of the time, over a window."""
 
+    model_config = rules(
+        Rule(
+            "!has(self.setPoint) || self.threshold.op != 'LessThanOrEqual' || "
+            "double(self.setPoint) <= double(self.threshold.value)",
+            "setPoint must not be above the threshold's value",
+            ".setPoint",
+        ),
+        Rule(
+            "!has(self.setPoint) || self.threshold.op != 'GreaterThanOrEqual' || "
+            "double(self.setPoint) >= double(self.threshold.value)",
+            "setPoint must not be below the threshold's value",
+            ".setPoint",
+        ),
+    )
+
     name: ItemName = Field(description="Name of the objective.")
     threshold: Threshold = Field(description="When the application counts as good.")
     set_point: Number | None = Field(
@@ -150,6 +166,8 @@ class Objective(Wire):
 class Replicas(Wire):
     """Bounds of the replica count and how it is applied."""
 
+    model_config = rules(Rule("self.min <= self.max", "min must not be greater than max", ".min"))
+
     min: int = Field(ge=1, le=1000, strict=True, description="Never fewer than this.")
     max: int = Field(ge=1, le=1000, strict=True, description="Never more than this.")
     actuation: Actuation = Field(
@@ -172,6 +190,24 @@ def _known_direction(value: object) -> object:
     return value if value in list(Direction) else Direction.BOTH
 
 
+# A format alone lets a time without a zone pass, which would mean another moment to every reader.
+_RFC3339: Final = (
+    r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?"
+    r"(Z|[-+][0-9]{2}:[0-9]{2})$"
+)
+_UNTIL = WithJsonSchema(
+    {"type": "string", "format": "date-time", "pattern": _RFC3339, "maxLength": 40}
+)
+
+
+def _rfc3339(value: object) -> object:
+    if isinstance(value, datetime.datetime) or (
+        isinstance(value, str) and re.fullmatch(_RFC3339, value)
+    ):
+        return value
+    raise ValueError("must be a time with its zone, as 2030-12-31T06:00:00Z (RFC 3339)")
+
+
 class Hold(Wire):
     """A pause: the app keeps thinking and recording, and does not move in this direction."""
 
@@ -179,8 +215,11 @@ class Hold(Wire):
     direction: Annotated[Direction, BeforeValidator(_known_direction)] = Field(
         default=Direction.BOTH, description="Up, Down or Both."
     )
-    until: AwareDatetime | None = Field(
-        default=None, description="When it ends (RFC 3339). Without it: until it is removed."
+    until: Annotated[AwareDatetime, BeforeValidator(_rfc3339), _UNTIL] | None = Field(
+        default=None,
+        description=(
+            "When it ends, as 2030-12-31T06:00:00Z (RFC 3339). Without it: until it is removed."
+        ),
     )
     reason: str = Field(default="", max_length=1024, description="Why, for people.")
 
@@ -192,6 +231,24 @@ class Hold(Wire):
 class ChargedAppSpec(Wire):
     """What a ChargedApp asks for."""
 
+    model_config = rules(
+        Rule(
+            "self.bindings.all(role, self.indicators.exists(i, i.name == self.bindings[role]))",
+            "every binding must name one of the indicators",
+            ".bindings",
+        ),
+        Rule(
+            "self.bindings.all(role, size(role) <= 63)",
+            "the name of a role has at most 63 characters",
+            ".bindings",
+        ),
+        Rule(
+            "self.objectives.all(o, self.indicators.exists(i, i.name == o.threshold.indicator))",
+            "every threshold must name one of the indicators",
+            ".objectives",
+        ),
+    )
+
     mode: Mode = Field(
         default=Mode.ADVISORY,
         description="Advisory: computes and records, leaves the target alone. Active: also acts.",
@@ -202,9 +259,12 @@ class ChargedAppSpec(Wire):
         default=None, description="What one replica can serve. Laws that plan capacity need it."
     )
     indicators: list[Indicator] = Field(
-        min_length=1, max_length=16, description="The numbers that say how the application does."
+        min_length=1,
+        max_length=16,
+        description="The numbers that say how the application does.",
+        json_schema_extra=BY_NAME,
     )
-    bindings: dict[str, ItemName] = Field(
+    bindings: dict[Annotated[str, Field(max_length=63)], ItemName] = Field(
         default_factory=dict,
         max_length=16,
         description="Which indicator plays which role for the control law, as backlog: queued.",
@@ -213,10 +273,14 @@ class ChargedAppSpec(Wire):
         min_length=1,
         max_length=8,
         description="What is promised. Each drives its own control law; the largest demand wins.",
+        json_schema_extra=BY_NAME,
     )
     replicas: Replicas = Field(description="Bounds of the replica count.")
     holds: list[Hold] = Field(
-        default_factory=list, max_length=16, description="Pauses, by name and direction."
+        default_factory=list,
+        max_length=16,
+        description="Pauses, by name and direction.",
+        json_schema_extra=BY_NAME,
     )
 
     @model_validator(mode="after")

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import Field, model_validator
 
-from charon_operator.model.wire import Wire
+from charon_operator.model.wire import Rule, Wire, rules
 from charon_operator.model.workload import Key
 
 
@@ -100,6 +100,13 @@ class Lowering(Wire):
 
 class Fallback(Wire):
     """What to do when metrics stay away. It may raise, never lower."""
+
+    model_config = rules(
+        Rule(
+            "self.strategy != 'AtLeast' || has(self.replicas)",
+            "replicas is needed with strategy AtLeast",
+        )
+    )
 
     after_seconds: int = Field(
         default=60,

@@ -13,6 +13,10 @@ from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
 # Twelve digits before and six behind the point: every such number is exact enough in a double.
 DECIMAL: Final = r"^-?[0-9]{1,12}(\.[0-9]{1,6})?$"
 NON_NEGATIVE: Final = r"^[0-9]{1,12}(\.[0-9]{1,6})?$"
+SENTENCE: Final = 'must be a decimal number in quotes, such as "0.95"'
+PERCENT_SENTENCE: Final = (
+    'must be a percentage between "0" and "100", both excluded, in quotes, such as "95"'
+)
 _DECIMAL = re.compile(DECIMAL, re.ASCII)
 
 
@@ -25,7 +29,7 @@ def parse(text: object) -> float:
     if isinstance(text, float) and math.isfinite(text):
         return text  # our own serialisation coming back
     if not isinstance(text, str) or not _DECIMAL.fullmatch(text):
-        raise ValueError('must be a decimal number in quotes, such as "0.95"')
+        raise ValueError(SENTENCE)
     return float(text)
 
 
@@ -49,40 +53,43 @@ def _non_negative(number: float) -> float:
 
 def _percent(number: float) -> float:
     if not 0 < number < 100:
-        raise ValueError('must be a percentage between "0" and "100", both excluded')
+        raise ValueError(PERCENT_SENTENCE)
     return number
 
 
-def _schema(pattern: str) -> WithJsonSchema:
-    return WithJsonSchema({"type": "string", "pattern": pattern, "maxLength": 20})
+def _schema(sentence: str, pattern: str, *, nonzero: bool = False) -> WithJsonSchema:
+    """A pattern for tools that read schemas, and the same as a rule with a sentence for people."""
+    both = f"self.matches('{pattern}')" + (" && self.matches('[1-9]')" if nonzero else "")
+    schema: dict[str, object] = {
+        "type": "string",
+        "pattern": pattern,
+        "maxLength": 20,
+        "x-kubernetes-validations": [{"rule": both.replace("\\", "\\\\"), "message": sentence}],
+    }
+    if nonzero:
+        schema["allOf"] = [{"pattern": "[1-9]"}]
+    return WithJsonSchema(schema)
 
 
 _WRITE = PlainSerializer(render, return_type=str)
-Number = Annotated[float, BeforeValidator(parse), _WRITE, _schema(DECIMAL)]
+Number = Annotated[float, BeforeValidator(parse), _WRITE, _schema(SENTENCE, DECIMAL)]
 PositiveNumber = Annotated[
     float,
     BeforeValidator(lambda text: _positive(parse(text))),
     _WRITE,
-    WithJsonSchema(
-        {
-            "type": "string",
-            "pattern": r"^(0\.0*[1-9][0-9]*|0*[1-9][0-9]{0,11}(\.[0-9]{1,6})?)$",
-            "maxLength": 20,
-        }
+    _schema(
+        'must be a decimal number above 0, in quotes, such as "64"', NON_NEGATIVE, nonzero=True
     ),
 ]
 NonNegativeNumber = Annotated[
-    float, BeforeValidator(lambda text: _non_negative(parse(text))), _WRITE, _schema(NON_NEGATIVE)
+    float,
+    BeforeValidator(lambda text: _non_negative(parse(text))),
+    _WRITE,
+    _schema('must be a decimal number of at least 0, in quotes, such as "0.1"', NON_NEGATIVE),
 ]
 Percent = Annotated[
     float,
     BeforeValidator(lambda text: _percent(parse(text))),
     _WRITE,
-    WithJsonSchema(
-        {
-            "type": "string",
-            "pattern": r"^([1-9][0-9]?(\.[0-9]{1,6})?|0\.0*[1-9][0-9]*)$",
-            "maxLength": 20,
-        }
-    ),
+    _schema(PERCENT_SENTENCE, r"^[0-9]{1,2}(\.[0-9]{1,6})?$", nonzero=True),
 ]
