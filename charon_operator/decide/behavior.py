@@ -80,7 +80,7 @@ def _period_start(
 def _raised(policy: ScalingPolicy, start: int) -> int:
     if policy.type is PolicyType.PODS:
         return start + policy.value
-    # In floating point as the HPA does it: 10 % of 10 gives 12, not 11.
+    # In floating point as the HPA does it: 10 % more than 100 is 111.
     return math.ceil(start * (1 + policy.value / 100))
 
 

@@ -1,0 +1,126 @@
+"""Who else moves the target, and what we do about it."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from charon_operator import names
+from charon_operator.decide import ownership
+from charon_operator.model.memory import AppMemory, Written
+from charon_operator.model.workload import Rival
+from tests.decide import build
+
+MEMORY = AppMemory("uid", "target", first_seen_s=0.0)
+APP = build.app(created="2026-11-01T00:00:00Z")
+HPA = Rival("HorizontalPodAutoscaler", "workload", "web")
+SCALED = Rival("ScaledObject", "workload", "web")
+OLDER = Rival("ChargedApp", "workload", "first", created_at_s=1.0, uid="a")
+YOUNGER = Rival("ChargedApp", "workload", "last", created_at_s=9e9, uid="a")
+TWIN = Rival("ChargedApp", "workload", "twin", created_at_s=APP.created_at_s, uid="a")
+
+
+@pytest.mark.parametrize(
+    ("rivals", "reason"),
+    [
+        pytest.param((), None, id="nobody"),
+        pytest.param((HPA,), "HorizontalPodAutoscaler", id="an HPA"),
+        pytest.param((SCALED,), "ScaledObject", id="a ScaledObject"),
+        pytest.param((HPA, SCALED), "ScaledObject", id="the ScaledObject before the HPA it made"),
+        pytest.param((OLDER,), "OlderChargedApp", id="an older app"),
+        pytest.param((YOUNGER,), None, id="a younger one gives way to us"),
+        pytest.param((TWIN,), "OlderChargedApp", id="of one age: the smaller uid acts"),
+    ],
+)
+def test_rivals_stop_us_in_a_fixed_order(rivals: tuple[Rival, ...], reason: str | None) -> None:
+    found = ownership.conflict(APP, build.workload(3), rivals, MEMORY)
+    assert (found and found.reason.value) == reason
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        pytest.param({"mode": "Advisory"}, id="an Advisory app claims nothing"),
+        pytest.param(
+            {"replicas": {"min": 1, "max": 9, "actuation": "Metric"}},
+            id="an app that publishes expects an HPA",
+        ),
+        pytest.param({"deleting": True}, id="an app that goes claims nothing"),
+    ],
+)
+def test_app_that_claims_nothing_has_no_conflict(changes: dict[str, Any]) -> None:
+    target = build.workload(3, controlled_by="Rollout web")
+    assert ownership.conflict(build.app(**changes), target, (HPA, OLDER), MEMORY) is None
+
+
+def test_controlling_owner_is_named() -> None:
+    target = build.workload(3, controlled_by="Rollout web")
+    found = ownership.conflict(APP, target, (), MEMORY)
+    assert found is not None
+    assert found.manager == "Rollout web"
+
+
+def reverted(
+    memory: AppMemory, now_s: float, *, manager: str = "argocd", generation: int = 6
+) -> AppMemory:
+    """We wrote 8 on generation 5, and the target shows 3 again."""
+    memory = replace(memory, written=Written(8, 5))
+    target = build.workload(3, generation=generation, last_scaler=manager)
+    return ownership.watched(memory, APP, target, now_s, build.SAFETY)
+
+
+def test_second_revert_within_ten_minutes_makes_us_yield() -> None:
+    once = reverted(MEMORY, 1000.0, generation=7)
+    assert once.yielded is None
+    assert once.written is None
+    twice = reverted(once, 1599.0, generation=7)
+    assert twice.yielded is not None
+    assert twice.yielded.manager == "argocd"
+    found = ownership.conflict(APP, build.workload(3), (), twice)
+    assert found is not None
+    assert found.manager == "argocd"
+
+
+def test_second_revert_after_ten_minutes_does_not() -> None:
+    assert reverted(reverted(MEMORY, 1000.0), 1600.0).yielded is None
+
+
+def test_reverts_of_two_managers_are_counted_apart() -> None:
+    assert reverted(reverted(MEMORY, 1000.0), 1001.0, manager="flux").yielded is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        pytest.param({"generation": 5}, "an old view", id="view from before our write"),
+        pytest.param({"manager": names.FIELD_MANAGER}, "ours", id="we wrote it ourselves"),
+    ],
+)
+def test_it_is_no_revert(changes: dict[str, Any], why: str) -> None:
+    assert reverted(MEMORY, 1000.0, **changes).reverts == (), why
+
+
+def yielded() -> AppMemory:
+    return reverted(reverted(MEMORY, 1000.0), 1001.0)
+
+
+def watch(memory: AppMemory, now_s: float, replicas: int = 3, generation: int = 1) -> AppMemory:
+    app = build.app(generation=generation)
+    return ownership.watched(memory, app, build.workload(replicas), now_s, build.SAFETY)
+
+
+def test_new_generation_of_the_app_releases_at_once() -> None:
+    after = watch(yielded(), 1002.0, generation=2)
+    assert after.yielded is None
+    assert after.reverts == ()
+
+
+def test_thirty_quiet_minutes_release() -> None:
+    assert watch(yielded(), 1001.0 + 1799).yielded is not None
+    assert watch(yielded(), 1001.0 + 1800).yielded is None
+
+
+def test_a_move_of_the_target_begins_the_quiet_time_anew() -> None:
+    moved = watch(yielded(), 2000.0, replicas=4)
+    assert watch(moved, 2000.0 + 1799, replicas=4).yielded is not None
+    assert watch(moved, 2000.0 + 1800, replicas=4).yielded is None

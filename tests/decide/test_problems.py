@@ -1,0 +1,175 @@
+"""What stands in the way of control is named, with the field and the remedy."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from charon_operator.decide import problems
+from charon_operator.model.facts import AppFacts, Broken
+from charon_operator.model.workload import Absent, Key, Target
+from charon_operator.names import Reason
+from tests.decide import build
+
+APP = build.app()
+QUEUEING = build.policy(controller={"type": "Queueing"})
+BROKEN = Broken(build.KEY, "u", 1, "spec.x", "is wrong")
+
+
+def facts(**changes: Any) -> AppFacts:
+    whole = AppFacts(APP, policy=QUEUEING, workload=build.workload(3))
+    return replace(whole, **changes)
+
+
+def controlled(**controller: Any) -> AppFacts:
+    return facts(policy=build.policy(controller=controller))
+
+
+ROWS = [
+    pytest.param(facts(app=BROKEN), "InvalidSpec", "spec.x", "is wrong", id="broken app"),
+    pytest.param(
+        facts(app=build.app(deleting=True)), "Deleting", "metadata", "deleted", id="app goes"
+    ),
+    pytest.param(
+        facts(broken_queries=(replace(BROKEN, reason=Reason.INVALID_QUERY),)),
+        "InvalidQuery",
+        "spec.x",
+        "is wrong",
+        id="broken query",
+    ),
+    pytest.param(
+        facts(policy=None), "PolicyNotFound", "spec.policyRef.name", "create it", id="no policy"
+    ),
+    pytest.param(
+        facts(policy=BROKEN), "InvalidPolicy", "spec.policyRef.name", "spec.x: is", id="bad policy"
+    ),
+    pytest.param(
+        controlled(type="Magic"), "UnknownController", "spec.controller.type", "choose", id="no law"
+    ),
+    pytest.param(
+        controlled(type="PD"), "InvalidParameters", "unitsPerReplica", "is required", id="parameter"
+    ),
+    pytest.param(
+        facts(app=build.app(bindings={"backlog": "queued"})),
+        "InvalidBinding",
+        "spec.bindings.arrivals",
+        "bind one",
+        id="role without an indicator",
+    ),
+    pytest.param(
+        facts(app=build.app(capacityPerReplica=None)),
+        "InvalidSpec",
+        "spec.capacityPerReplica",
+        "one replica can serve",
+        id="no capacity",
+    ),
+    pytest.param(
+        facts(app=build.app(namespace="kube-system")),
+        "TargetNotAllowed",
+        "scaleTargetRef",
+        "kube-system",
+        id="system namespace",
+    ),
+    pytest.param(
+        facts(
+            app=build.app(
+                namespace="charon-system",
+                scaleTargetRef={"kind": "Deployment", "name": "charon-operator"},
+            )
+        ),
+        "TargetNotAllowed",
+        "scaleTargetRef",
+        "itself",
+        id="the operator itself",
+    ),
+    pytest.param(
+        facts(workload=Absent(Target("Deployment", "a", "b"), "NotFound", "there is none")),
+        "TargetNotFound",
+        "scaleTargetRef",
+        "there is none",
+        id="no target",
+    ),
+    pytest.param(
+        facts(workload=Absent(Target("Deployment", "a", "b"), "TargetNotAllowed", "not that")),
+        "TargetNotAllowed",
+        "scaleTargetRef",
+        "not that",
+        id="a target that may not be scaled",
+    ),
+    pytest.param(
+        facts(workload=build.workload(3, deleting=True)),
+        "TargetNotFound",
+        "scaleTargetRef",
+        "being deleted",
+        id="target goes",
+    ),
+    pytest.param(
+        facts(workload=build.workload(0)),
+        "TargetNotAllowed",
+        "scaleTargetRef",
+        "scaled to 0",
+        id="switched off",
+    ),
+]
+
+
+@pytest.mark.parametrize(("given", "reason", "field", "words"), ROWS)
+def test_problem_is_named_and_the_turn_holds(
+    given: AppFacts, reason: str, field: str, words: str
+) -> None:
+    found = problems.check(given, build.SAFETY)
+    assert isinstance(found, Broken)
+    assert found.reason == reason
+    assert field in found.field
+    assert words in found.message
+    _, outcome = build.one(given, 1000.0)
+    assert outcome.problem == found
+    assert outcome.decision.reason == reason
+    assert not outcome.decision.moves
+    assert outcome.decision.final == outcome.decision.current
+
+
+def test_target_that_was_not_read_is_no_problem_and_holds() -> None:
+    _, outcome = build.one(facts(workload=None), 1000.0)
+    assert outcome.problem is None
+    assert outcome.decision.reason == "Held"
+    assert not outcome.decision.moves
+
+
+def test_law_that_fails_is_a_problem_and_others_go_on() -> None:
+    bad = build.ratio_app(
+        "bad",
+        objectives=[
+            {
+                "name": "rate",
+                "threshold": {"indicator": "queued", "op": "GreaterThanOrEqual", "value": "10"},
+                "target": "95",
+            }
+        ],
+    )
+    good = build.ratio_app("good")
+    seen = build.readings(999.0, queued=50.0)
+    given = [build.facts(app, build.workload(3, of=app), seen) for app in (bad, good)]
+    outcomes = build.turns(given, 1000.0).outcomes
+    assert outcomes[0].problem is not None
+    assert outcomes[0].problem.reason == "LawFailed"
+    assert not outcomes[0].decision.moves
+    assert outcomes[1].decision.final == 5
+
+
+def test_fault_of_our_own_holds_one_app_and_others_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = problems.check
+
+    def check(given: AppFacts, safety: Any) -> Any:
+        if given.key == Key("workload", "bad"):
+            raise RuntimeError("planted")
+        return real(given, safety)
+
+    monkeypatch.setattr(problems, "check", check)
+    seen = build.readings(999.0, queued=50.0)
+    apps = [build.ratio_app("bad"), build.ratio_app("good")]
+    given = [build.facts(app, build.workload(3, of=app), seen) for app in apps]
+    outcomes = build.turns(given, 1000.0).outcomes
+    assert outcomes[0].problem is not None
+    assert outcomes[0].problem.reason == "InternalError"
+    assert outcomes[1].decision.final == 5
