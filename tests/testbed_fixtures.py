@@ -36,8 +36,10 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     needed = any(item.get_closest_marker("testbed") for item in session.items)
     if not needed or session.config.option.collectonly:
         return
+    capture = session.config.pluginmanager.getplugin("capturemanager")
     try:
-        with progress.shown() as shows:
+        # The first build takes minutes: whoever waits must see it.
+        with capture.global_and_fixture_disabled(), progress.shown() as shows:
             build.programs(shows=shows)
     except errors.TestbedError as error:
         pytest.exit(f"the testbed cannot be built: {error}", returncode=1)

@@ -21,7 +21,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 
 from charon_operator import errors
-from charon_operator.testbed import parts, progress, toolchain
+from charon_operator.testbed import disk, parts, progress, toolchain
 
 _CHILD = pathlib.Path(__file__).parent / "child.py"
 
@@ -102,12 +102,14 @@ def _workshop(cache: pathlib.Path | None, shows: progress.Progress) -> _Workshop
 def _announce(workshop: _Workshop, missing: Sequence[parts.Part]) -> None:
     """Says what will be built and how long that takes at most; checks the disk first."""
     needed_mb = sum(part.disk_mb for part in missing)
-    _check_disk(go_environment(workshop.go), needed_mb)
+    for variable, path in go_environment(workshop.go).items():
+        remedy = f"set {variable} to a folder on a larger disk"
+        disk.require(pathlib.Path(path), needed_mb, "the build", remedy)
     cores = len(os.sched_getaffinity(0))
     minutes = sum(part.cold_cpu_s for part in missing) / min(cores, 8) / 60
     names = ", ".join(part.name for part in missing)
     workshop.shows.say(
-        f"Building {names} with Go {workshop.version}: about {minutes:.0f} minutes on {cores} "
+        f"Building {names} with Go {workshop.version}: about {max(1, minutes):.0f} min on {cores} "
         f"cores if nothing is cached, once. It can be interrupted and resumes where it was."
     )
 
@@ -121,20 +123,6 @@ def go_environment(go: pathlib.Path) -> Mapping[str, str]:
         raise errors.TestbedError(f"`{go} env` failed: {asked.stderr.strip()}")
     told: dict[str, str] = json.loads(asked.stdout)
     return told
-
-
-def _check_disk(environment: Mapping[str, str], needed_mb: int) -> None:
-    for variable, path in environment.items():
-        free_mb = shutil.disk_usage(_existing(pathlib.Path(path))).free // 2**20
-        if free_mb < needed_mb:
-            raise errors.TestbedError(
-                f"too little disk space: the build needs {needed_mb} MB, {path} has {free_mb} MB "
-                f"free. Make room, or set {variable} to a folder on a larger disk."
-            )
-
-
-def _existing(path: pathlib.Path) -> pathlib.Path:
-    return next(p for p in (path, *path.parents) if p.exists())
 
 
 @contextlib.contextmanager

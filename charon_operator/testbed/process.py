@@ -47,6 +47,8 @@ class Process:
         self._running: subprocess.Popen[bytes] | None = None
         self._paused = False
         self._log_began = 0
+        # Told of every new pid; the testbed writes it down for other processes.
+        self.on_launch: Callable[[], None] = lambda: None
 
     @property
     def name(self) -> str:
@@ -71,6 +73,7 @@ class Process:
         if self.pid is None:
             self._paused = False
             self._running = _spawner.submit(self._spawn).result()
+            self.on_launch()
 
     def wait_ready(self, timeout_s: float) -> None:
         """Waits until the program is ready.

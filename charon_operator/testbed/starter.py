@@ -15,6 +15,7 @@ from charon_operator.testbed import (
     bed,
     build,
     config,
+    disk,
     fakenodes,
     layout,
     metrics,
@@ -27,6 +28,8 @@ from charon_operator.testbed import (
 )
 
 _PORT_ATTEMPTS = 3
+# etcd and Mimir preallocate their logs; a run of an hour stays below this.
+_DATA_MB = 1024
 
 
 def start(wanted: config.Config, progress: progress.Progress | None = None) -> bed.Testbed:
@@ -68,6 +71,7 @@ class Starter:
     def run(self) -> bed.Testbed:
         state.refuse_if_owned(self.files)
         self.build()
+        disk.require(self.files.folder, _DATA_MB, "a testbed", "name another --folder")
         self.files.make()
         self._shows.begin("Starting the testbed", self._steps())
         with concurrent.futures.ThreadPoolExecutor(1) as beside:
@@ -148,6 +152,8 @@ class Starter:
     def _testbed(self, cluster: providers.Cluster, mimir_url: str | None) -> bed.Testbed:
         address = self._address(cluster, mimir_url)
         running = bed.Testbed(self.files, address, self._processes, self._release)
+        for launched in self._processes.values():
+            launched.on_launch = running.write_state
         running.write_state()
         return running
 

@@ -112,6 +112,16 @@ def test_pod_when_driven_by_the_plant_then_only_the_scheduler_touches_it(
     assert all(p["metadata"]["deletionTimestamp"] for p in driven())
 
 
+def test_namespace_when_deleted_then_is_gone_with_all_in_it(bed: testbed.Testbed) -> None:
+    bed.kubectl("create", "namespace", "brief")
+    bed.kubectl("create", "configmap", "a", "-n", "brief")
+    bed.kubectl("delete", "namespace", "brief", "--wait=false")
+    wait_until(
+        lambda: "not found" in bed.kubectl("get", "namespace", "brief", check=False),
+        "the namespace to be gone",
+    )
+
+
 def test_service_account_when_given_a_token_then_has_its_rights_and_no_more(
     bed: testbed.Testbed, namespace: str, tmp_path: pathlib.Path
 ) -> None:

@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from charon_operator import errors, testbed
-from charon_operator.testbed import keeper, layout, state
+from charon_operator.testbed import disk, keeper, layout, state
 from tests.testbed_fixtures import wait_until
 
 pytestmark = pytest.mark.testbed
@@ -92,6 +92,15 @@ def test_testbed_when_a_program_dies_at_start_then_says_its_last_words_and_leave
     ):
         testbed.start(wrong)
     assert not state.alive(layout.Layout(tmp_path / "bed"))
+
+
+def test_testbed_when_its_disk_is_too_full_then_says_how_much_is_needed(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path
+) -> None:
+    usage = disk.shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(disk.shutil, "disk_usage", lambda path: usage._replace(free=2**20))
+    with pytest.raises(errors.TestbedError, match=r"a testbed needs \d+ MB .* 1 MB free.*--folder"):
+        testbed.start(small(tmp_path / "bed"))
 
 
 def test_testbed_when_attached_from_its_folder_then_can_be_used(bed: testbed.Testbed) -> None:

@@ -9,7 +9,7 @@ import threading
 import pytest
 
 from charon_operator import errors
-from charon_operator.testbed import build, parts, toolchain
+from charon_operator.testbed import build, disk, parts, toolchain
 from tests.testbed_fixtures import wait_until
 
 TINY = parts.Part(
@@ -110,7 +110,7 @@ def test_build_when_the_disk_is_too_full_then_says_how_much_is_needed(
     monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path
 ) -> None:
     usage = shutil.disk_usage(tmp_path)
-    monkeypatch.setattr(build.shutil, "disk_usage", lambda path: usage._replace(free=0))
+    monkeypatch.setattr(disk.shutil, "disk_usage", lambda path: usage._replace(free=0))
     with pytest.raises(errors.TestbedError, match=r"needs 1 MB.* 0 MB free.*GOCACHE"):
         build.programs([TINY], cache=tmp_path / "cache")
 
