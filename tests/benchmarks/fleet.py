@@ -1,0 +1,236 @@
+"""What a fleet costs and how fast it moves, on the real API server and the real Mimir.
+
+    python -m tests.benchmarks.fleet --apps 100,1000
+
+Per size: seconds until every new app is under control; then idle: CPU of each process a turn and as
+a share of a core, resident memory, queries and requests a turn, API writes; then the time from a
+changed metric to the patch of one app (repeated) and of all at once. Patch times are the API
+server's own audit stamps; "from reading" counts from the turn that saw the step.
+"""
+
+import argparse
+import json
+import re
+import statistics
+import tempfile
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from charon_operator import testbed
+from tests.benchmarks import fleet_world
+from tests.benchmarks.fleet_world import METRIC, USER, App, Operator
+from tests.exporter import Exporter
+
+SINGLES = 8
+MEASURED = ("operator", "mimir", "kube-apiserver", "etcd")
+
+
+@dataclass(frozen=True)
+class Usage:
+    cpu_s: dict[str, float]
+    counters: dict[str, float]
+    time_s: float
+
+
+def wait_for(predicate: Callable[[], bool], what: str, timeout_s: float) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not predicate():
+        if time.monotonic() > deadline:
+            raise SystemExit(f"gave up after {timeout_s:.0f} s waiting for {what}")
+        time.sleep(0.2)
+
+
+def processes(bed: testbed.Testbed, operator: Operator) -> dict[str, psutil.Process]:
+    pids = {entry.name: entry.pid for entry in bed.status() if entry.pid}
+    pids["operator"] = operator.pid
+    return {name: psutil.Process(pids[name]) for name in MEASURED}
+
+
+def usage(bed: testbed.Testbed, operator: Operator) -> Usage:
+    cpu = {name: sum(p.cpu_times()[:2]) for name, p in processes(bed, operator).items()}
+    return Usage(cpu, scrape(operator.port), time.monotonic())
+
+
+def scrape(port: int) -> dict[str, float]:
+    """The operator's own metrics, summed over labels."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+        text = answer.read().decode()
+    totals: dict[str, float] = {}
+    for line in text.splitlines():
+        if match := re.match(r"([a-z_]+)(?:\{.*\})? (\S+)$", line):
+            totals[match[1]] = totals.get(match[1], 0.0) + float(match[2])
+    return totals
+
+
+def audited(bed: testbed.Testbed, since: float) -> Iterator[dict[str, Any]]:
+    """The operator's own requests after a moment (s since 1970), from the audit log."""
+    with bed.audit_log.open() as log:
+        for line in log:
+            if USER not in line:
+                continue
+            event = json.loads(line)
+            if event["user"]["username"] == USER and stamp(event) >= since:
+                yield event
+
+
+def stamp(event: dict[str, Any]) -> float:
+    return datetime.fromisoformat(event["stageTimestamp"]).timestamp()
+
+
+def writes(bed: testbed.Testbed, since: float) -> dict[str, int]:
+    counts: dict[str, int] = {}
+    for event in audited(bed, since):
+        if event["verb"] in ("create", "update", "patch", "delete"):
+            reference = event["objectRef"]
+            what = "/".join(filter(None, (reference["resource"], reference.get("subresource"))))
+            counts[what] = counts.get(what, 0) + 1
+    return counts
+
+
+def patches(bed: testbed.Testbed, since: float) -> dict[App, float]:
+    """When each app's scale was first patched with success after a moment."""
+    first: dict[App, float] = {}
+    for event in audited(bed, since):
+        reference = event["objectRef"]
+        scaled = event["verb"] == "patch" and reference.get("subresource") == "scale"
+        if scaled and event["responseStatus"]["code"] == 200:
+            first.setdefault(App(reference["namespace"], reference["name"]), stamp(event))
+    return first
+
+
+def journal_turns(operator: Operator) -> Iterator[dict[str, Any]]:
+    with operator.journal.open() as journal:
+        for line in journal:
+            row = json.loads(line)
+            if row["kind"] == "turn":
+                yield row
+
+
+def under_control(bed: testbed.Testbed, count: int) -> bool:
+    text = bed.kubectl(
+        "get", "chargedapps", "-A", "-o", "jsonpath={.items[*].status.observedGeneration}"
+    )
+    return len(text.split()) == count
+
+
+def idle(bed: testbed.Testbed, operator: Operator, turns: int, period_s: int) -> dict[str, Any]:
+    began, before = time.time(), usage(bed, operator)
+    time.sleep(turns * period_s)  # the measurement is over this time; nothing is waited for
+    after = usage(bed, operator)
+    elapsed = after.time_s - before.time_s
+    spent = {name: after.cpu_s[name] - before.cpu_s[name] for name in MEASURED}
+    asked = {
+        name: (after.counters.get(name, 0) - before.counters.get(name, 0)) / turns
+        for name in ("charon_queries_total", "charon_query_requests_total")
+    }
+    return {
+        "cpu_s_per_turn": {name: round(value / turns, 4) for name, value in spent.items()},
+        "cores": {name: round(value / elapsed, 4) for name, value in spent.items()},
+        "resident_mib": round(psutil.Process(operator.pid).memory_info().rss / 2**20, 1),
+        "queries_per_turn": asked["charon_queries_total"],
+        "requests_per_turn": asked["charon_query_requests_total"],
+        "writes": writes(bed, began),
+    }
+
+
+def quantiles(values: list[float]) -> dict[str, float]:
+    ordered = sorted(values)
+    return {
+        "p50": round(statistics.median(ordered), 2),
+        "p99": round(ordered[min(len(ordered) - 1, int(len(ordered) * 0.99))], 2),
+        "max": round(ordered[-1], 2),
+    }
+
+
+def step(
+    bed: testbed.Testbed, exporter: Exporter, chosen: list[App], value: float, timeout_s: float
+) -> tuple[float, dict[App, float]]:
+    """Set the metric of some apps; when (s since 1970) it was set and when each was patched."""
+    changed = time.time()
+    for app in chosen:
+        exporter.set(METRIC, app.labels, value)
+    wait_for(lambda: set(chosen) <= set(patches(bed, changed)), f"{len(chosen)} patches", timeout_s)
+    seen = patches(bed, changed)
+    return changed, {app: seen[app] for app in chosen}
+
+
+def from_reading(operator: Operator, changed: float, patched: dict[App, float]) -> list[float]:
+    """Seconds from the turn that first wanted another count to the patch, an app each."""
+    wanted: dict[str, float] = {}
+    for row in journal_turns(operator):
+        for app, decision in decisions(row):
+            if row["time"] >= changed and decision["final"] != decision["current"]:
+                wanted.setdefault(app, row["time"])
+    return [at - wanted[f"{app.namespace}/{app.name}"] for app, at in patched.items()]
+
+
+def decisions(row: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    for entry in row["apps"]:
+        yield entry["app"], entry["decision"]
+
+
+def onboarding(bed: testbed.Testbed, count: int) -> dict[str, float]:
+    began = time.monotonic()
+    fleet_world.onboard(bed, count)
+    created = time.monotonic() - began
+    wait_for(lambda: under_control(bed, count), "a status on every app", 600)
+    return {"created_s": round(created, 1), "under_control_s": round(time.monotonic() - began, 1)}
+
+
+def steps(
+    bed: testbed.Testbed, exporter: Exporter, operator: Operator, fleet: list[App]
+) -> dict[str, Any]:
+    """One app at a time, then all at once; seconds from the change, and from the reading."""
+    singles: list[float] = []
+    for app in fleet[:: max(1, len(fleet) // SINGLES)][:SINGLES]:
+        changed, patched = step(bed, exporter, [app], 20.0, 120)
+        singles += [at - changed for at in patched.values()]
+    changed, patched = step(bed, exporter, fleet, 30.0, 300)
+    return {
+        "one_app_change_to_patch_s": quantiles(singles),
+        "all_change_to_patch_s": quantiles([at - changed for at in patched.values()]),
+        "all_reading_to_patch_s": quantiles(from_reading(operator, changed, patched)),
+    }
+
+
+def one_size(count: int, period_s: int, idle_turns: int, folder: Path) -> dict[str, Any]:
+    with (
+        fleet_world.world(folder / "bed", count, period_s) as (bed, exporter),
+        Operator(bed, folder / "operator") as operator,
+    ):
+        wait_for(lambda: ready(operator), "leadership", 60)
+        result: dict[str, Any] = {"apps": count, "period_s": period_s}
+        result.update(onboarding(bed, count))
+        time.sleep(2 * period_s)  # an app's first period is for looking only: left out
+        result["idle"] = idle(bed, operator, idle_turns, period_s)
+        return result | steps(bed, exporter, operator, fleet_world.apps(count))
+
+
+def ready(operator: Operator) -> bool:
+    try:
+        return scrape(operator.port).get("charon_leader", 0) == 1
+    except OSError:
+        return False
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--apps", default="100,1000", help="sizes, as 100,1000")
+    parser.add_argument("--period", type=int, default=15, help="periodSeconds of the policy")
+    parser.add_argument("--idle-turns", type=int, default=6, help="idle turns to measure over")
+    chosen = parser.parse_args()
+    for count in (int(text) for text in chosen.apps.split(",")):
+        with tempfile.TemporaryDirectory(prefix="charon-bench-") as folder:
+            result = one_size(count, chosen.period, chosen.idle_turns, Path(folder))
+        print(json.dumps(result, indent=2), flush=True)  # noqa: T201 - a command's output
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,175 @@
+"""The world of the fleet benchmark: N Deployments on fake nodes, N ChargedApps, their metrics.
+
+Everything is real but the pods: API server, controllers, Mimir, scraping agent and the operator as
+its own process, with the chart's ServiceAccount.
+"""
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from charon_operator import testbed
+from charon_operator.testbed import probes, process, sockets
+from tests.exporter import Exporter
+from tests.faults import install
+
+NAMESPACES = 10
+METRIC = "bench_work"
+USER = f"system:serviceaccount:{install.SYSTEM}:{install.ACCOUNT}"
+
+
+@dataclass(frozen=True)
+class App:
+    namespace: str
+    name: str
+
+    @property
+    def labels(self) -> dict[str, str]:
+        return {"namespace": self.namespace, "app": self.name}
+
+
+def apps(count: int) -> list[App]:
+    return [App(f"bench-{i % NAMESPACES}", f"app-{i:04d}") for i in range(count)]
+
+
+def _namespace(name: str) -> dict[str, object]:
+    return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
+
+
+def _policy(namespace: str, period_s: int) -> dict[str, object]:
+    return {
+        "apiVersion": "charon.dev/v1alpha1",
+        "kind": "ControlPolicy",
+        "metadata": {"name": "bench", "namespace": namespace},
+        "spec": {
+            "periodSeconds": period_s,
+            "controller": {"type": "Ratio", "parameters": {"metricType": "AverageValue"}},
+            "behavior": {"scaleDown": {"stabilizationWindowSeconds": 0}},
+        },
+    }
+
+
+def _deployment(app: App) -> dict[str, object]:
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": app.name, "namespace": app.namespace},
+        "spec": {
+            "replicas": 1,
+            "selector": {"matchLabels": {"app": app.name}},
+            "template": {
+                "metadata": {"labels": {"app": app.name}},
+                "spec": {"containers": [{"name": "app", "image": "app"}]},
+            },
+        },
+    }
+
+
+def _charged_app(app: App) -> dict[str, object]:
+    return {
+        "apiVersion": "charon.dev/v1alpha1",
+        "kind": "ChargedApp",
+        "metadata": {"name": app.name, "namespace": app.namespace},
+        "spec": {
+            "mode": "Active",
+            "policyRef": {"name": "bench"},
+            "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": app.name},
+            "indicators": [
+                {
+                    "name": "work",
+                    "query": f'sum({METRIC}{{app="$target"}})',
+                    "maxSampleAgeSeconds": 30,
+                }
+            ],
+            "objectives": [
+                {
+                    "name": "work",
+                    "threshold": {"indicator": "work", "op": "LessThanOrEqual", "value": "10"},
+                    "target": "95",
+                }
+            ],
+            "replicas": {"min": 1, "max": 20},
+        },
+    }
+
+
+def _apply(bed: testbed.Testbed, objects: list[dict[str, object]], batch: int = 250) -> None:
+    for start in range(0, len(objects), batch):
+        text = json.dumps(
+            {"apiVersion": "v1", "kind": "List", "items": objects[start : start + batch]}
+        )
+        bed.kubectl("create", "-f", "-", input=text)
+
+
+@contextmanager
+def world(folder: Path, count: int, period_s: int) -> Iterator[tuple[testbed.Testbed, Exporter]]:
+    """A testbed with the chart installed, `count` Deployments of one ready pod, and metrics."""
+    nodes = [testbed.Node(name=f"node-{i}", cpu="1000", pods=3000) for i in range(2)]
+    config = testbed.Config(folder=folder, nodes=nodes)
+    with testbed.start(config) as bed, Exporter() as exporter:
+        install.install(bed)
+        bed.scrape("bench", exporter.address)
+        fleet = apps(count)
+        _apply(bed, [_namespace(f"bench-{i}") for i in range(NAMESPACES)])
+        _apply(bed, [_policy(f"bench-{i}", period_s) for i in range(NAMESPACES)])
+        for app in fleet:
+            exporter.set(METRIC, app.labels, 10.0)
+        _apply(bed, [_deployment(app) for app in fleet])
+        bed.kubectl(
+            "wait", "deployments", "--all", "-A", "--for=condition=Available", "--timeout=300s"
+        )
+        yield bed, exporter
+
+
+def onboard(bed: testbed.Testbed, count: int) -> None:
+    _apply(bed, [_charged_app(app) for app in apps(count)])
+
+
+class Operator:
+    """`charon run` as a process of its own; a context manager."""
+
+    def __init__(self, bed: testbed.Testbed, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.journal = folder / "journal.jsonl"
+        self.port = sockets.Reservation().port("operator")
+        command = [sys.executable, "-m", "charon_operator", "run"]
+        self.process = process.Process(
+            process.Program(
+                name="operator",
+                command=[*command, *self._files(bed, folder)],
+                log=folder / "operator.log",
+                port=self.port,
+                is_ready=lambda: probes.answers(f"http://127.0.0.1:{self.port}/readyz"),
+            )
+        )
+
+    def _files(self, bed: testbed.Testbed, folder: Path) -> list[str]:
+        kubeconfig = bed.service_account_kubeconfig(
+            install.SYSTEM, install.ACCOUNT, folder / "kubeconfig"
+        )
+        settings = {
+            "mimir": {"url": f"{bed.mimir_url}/prometheus", "scopes": [{"tenant": bed.tenant}]},
+            "lease": {"namespace": install.SYSTEM},
+            "journal": {"path": str(self.journal)},
+            "health": {"host": "127.0.0.1", "port": self.port},
+        }
+        file = folder / "charon.yaml"
+        file.write_text(yaml.safe_dump(settings))
+        return [f"--kubeconfig={kubeconfig}", f"--config={file}"]
+
+    @property
+    def pid(self) -> int:
+        assert self.process.pid, "the operator has ended"
+        return self.process.pid
+
+    def __enter__(self) -> "Operator":
+        self.process.start(30.0)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.stop()
