@@ -31,7 +31,6 @@ _KEPT: Final[tuple[str, ...]] = (
     "maximum",
     "exclusiveMinimum",
     "exclusiveMaximum",
-    "allOf",
     "minItems",
     "maxItems",
     "minProperties",

@@ -103,7 +103,7 @@ class Fallback(Wire):
 
     model_config = rules(
         Rule(
-            "self.strategy != 'AtLeast' || has(self.replicas)",
+            "!has(self.strategy) || self.strategy != 'AtLeast' || has(self.replicas)",
             "replicas is needed with strategy AtLeast",
         )
     )

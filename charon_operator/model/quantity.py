@@ -60,15 +60,15 @@ def _percent(number: float) -> float:
 def _schema(sentence: str, pattern: str, *, nonzero: bool = False) -> WithJsonSchema:
     """A pattern for tools that read schemas, and the same as a rule with a sentence for people."""
     both = f"self.matches('{pattern}')" + (" && self.matches('[1-9]')" if nonzero else "")
-    schema: dict[str, object] = {
-        "type": "string",
-        "pattern": pattern,
-        "maxLength": 20,
-        "x-kubernetes-validations": [{"rule": both.replace("\\", "\\\\"), "message": sentence}],
-    }
-    if nonzero:
-        schema["allOf"] = [{"pattern": "[1-9]"}]
-    return WithJsonSchema(schema)
+    rule = {"rule": both.replace("\\", "\\\\"), "message": sentence}
+    return WithJsonSchema(
+        {
+            "type": "string",
+            "pattern": pattern,
+            "maxLength": 20,
+            "x-kubernetes-validations": [rule],
+        }
+    )
 
 
 _WRITE = PlainSerializer(render, return_type=str)
