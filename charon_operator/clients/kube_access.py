@@ -2,7 +2,7 @@
 
 Reads: a pod's mounted ServiceAccount, or a kubeconfig (by the official package's loader). Gives:
 `Access`, from which any event loop makes its own HTTP session. Never: the cluster's DNS (in a pod
-the address is the service's IP), nor a token kept longer than its file says.
+the address is the service's IP), a token kept longer than its file says, or a redirect.
 """
 
 import os
@@ -20,6 +20,7 @@ from charon_operator.errors import ConfigurationError
 
 _ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 _CONNECTIONS = 64
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _RUN_PLUGIN_AGAIN_S = 60.0
 
 Handler = Callable[[aiohttp.ClientRequest], Awaitable[aiohttp.ClientResponse]]
@@ -92,7 +93,12 @@ class Access:
         authorization = await self.authorization()
         if authorization:
             request.headers[aiohttp.hdrs.AUTHORIZATION] = authorization
-        return await handler(request)
+        response = await handler(request)
+        if response.status in _REDIRECTS:
+            # Our credentials are for the API server alone.
+            response.close()
+            raise aiohttp.ClientPayloadError("the API server must not redirect")
+        return response
 
     def _read_token(self, file: Path) -> str:
         state = _state_of(file)

@@ -1,0 +1,220 @@
+"""The informer's life: Kopf in a thread of its own, begun anew whenever it ends.
+
+Reads: which APIs can be watched, again and again. Gives: `InformerThread`. Never: ends with Kopf
+(which dies of a watch error that is not a 410, of a 404, of a 401), shares an event loop with
+anything (Kopf cancels every task of its loop when it ends), or forgets what it knew meanwhile.
+
+A life ends by a stop, by Kopf's death, or because the set of APIs that can be watched has changed
+(KEDA appeared, a right was granted, the API server has a new CA): Kopf's handlers are fixed at its
+start. Each life is a fresh `asyncio.run`, stopped by an `asyncio.Event` set from its own loop; any
+other way hung at shutdown, and Kopf then kills the process.
+"""
+
+import asyncio
+import contextlib
+import logging
+import random
+import threading
+import time
+from collections.abc import Callable, Sequence
+
+import kopf
+import yarl
+
+from charon_operator.clients import kube, kube_access
+from charon_operator.handlers import informer, session, watched
+from charon_operator.handlers.watched import Standing, Survey
+from charon_operator.loop import snapshot
+from charon_operator.loop.snapshot import Kind
+
+_log = logging.getLogger(__name__)
+
+_FIRST_PAUSE_S = 0.5
+_LAST_PAUSE_S = 15.0
+# A life this long has recovered: the next death is a new trouble.
+_HEALTHY_S = 60.0
+_ASK_AGAIN_S = 2.0
+_READ_LABELS_EVERY_S = 5.0
+
+
+class InformerThread:
+    """Feeds a snapshot until stopped.
+
+    Args:
+        store: what is fed.
+        access: how the API server is reached.
+        namespaces: watched; none means all.
+        survey_every_s: how often to look for APIs and rights that came or went.
+
+    Attributes:
+        restarts: lives that ended without being asked to.
+        problems: what people must mend, a sentence each (missing CRDs, missing rights).
+    """
+
+    def __init__(
+        self,
+        store: snapshot.Snapshot,
+        access: kube_access.Access,
+        *,
+        namespaces: Sequence[str] = (),
+        survey_every_s: float = 20.0,
+    ) -> None:
+        self.restarts = 0
+        self.problems: tuple[str, ...] = ()
+        self._store = store
+        self._access = access
+        self._namespaces = tuple(namespaces)
+        self._survey_every_s = survey_every_s
+        self._stopping = threading.Event()
+        self._end_life: Callable[[], None] = lambda: None
+        self._thread = threading.Thread(target=self._run, name="informer", daemon=True)
+
+    def start(self) -> None:
+        """Begin; may be called once."""
+        self._thread.start()
+
+    def stop(self, timeout_s: float = 20.0) -> bool:
+        """End; true when the thread is gone within the time."""
+        self._stopping.set()
+        self._end_life()
+        if self._thread.is_alive():
+            self._thread.join(timeout_s)
+        return not self._thread.is_alive()
+
+    @property
+    def alive(self) -> bool:
+        """Whether the thread runs."""
+        return self._thread.is_alive()
+
+    def _run(self) -> None:
+        pause_s = _FIRST_PAUSE_S
+        while not self._stopping.is_set():
+            began_s = time.monotonic()
+            if self._live_once():
+                continue
+            pause_s = _FIRST_PAUSE_S if time.monotonic() - began_s > _HEALTHY_S else pause_s
+            self._stopping.wait(random.uniform(pause_s / 2, pause_s))
+            pause_s = min(2 * pause_s, _LAST_PAUSE_S)
+
+    def _live_once(self) -> bool:
+        """One life; true when it ended as it should."""
+        try:
+            asyncio.run(self._live())
+        except (Exception, asyncio.CancelledError) as error:
+            self.restarts += 1
+            _log.warning("The informer ended and begins anew: %s", _cause(error))
+            return False
+        return True
+
+    async def _live(self) -> None:
+        loop, over = asyncio.get_running_loop(), asyncio.Event()
+        self._end_life = _from_elsewhere(loop, over)
+        if self._stopping.is_set():
+            return
+        async with kube.KubeClient(self._access) as client:
+            found = await self._first_survey(client, over)
+            if found is None:
+                return
+            self._adopt(found)
+            # Begun before Kopf, which cancels what was begun after it.
+            beside = [
+                asyncio.create_task(self._look_again(client, found, over)),
+                asyncio.create_task(self._read_labels(client)),
+            ]
+            try:
+                await self._watch(found, over)
+            finally:
+                for task in beside:
+                    task.cancel()
+                await asyncio.gather(*beside, return_exceptions=True)
+        if not over.is_set():
+            raise RuntimeError("Kopf ended by itself")
+
+    async def _watch(self, found: Survey, over: asyncio.Event) -> None:
+        kinds = {kind for (kind, _), standing in found.items() if standing is Standing.ALLOWED}
+        prefix = yarl.URL(self._access.server).path
+        login = session.Login(self._access, session.Lists(self._store, prefix))
+        where = {"namespaces": self._namespaces} if self._namespaces else {"clusterwide": True}
+        if not kinds:
+            await over.wait()
+            return
+        try:
+            await kopf.operator(
+                registry=informer.registry(kinds, self._store, login),
+                settings=informer.settings(),
+                stop_flag=over,
+                **where,
+            )
+        finally:
+            await login.close()
+
+    async def _first_survey(self, client: kube.KubeClient, over: asyncio.Event) -> Survey | None:
+        """Ask until the API server has answered for every API; None when stopped."""
+        while not over.is_set():
+            found = await watched.survey(client, self._namespaces)
+            if Standing.UNKNOWN not in found.values():
+                return found
+            self.problems = ("the API server does not answer",)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(over.wait(), random.uniform(_ASK_AGAIN_S / 2, _ASK_AGAIN_S))
+        return None
+
+    async def _look_again(
+        self, client: kube.KubeClient, before: Survey, over: asyncio.Event
+    ) -> None:
+        files = self._access.fingerprint()
+        while True:
+            await asyncio.sleep(self._survey_every_s)
+            now = await watched.survey(client, self._namespaces)
+            news = {s: v for s, v in now.items() if v not in (Standing.UNKNOWN, before[s])}
+            if news or self._access.fingerprint() != files:
+                _log.info("The informer begins anew for %s", ", ".join(_words(news)) or "a new CA")
+                over.set()
+                return
+
+    async def _read_labels(self, client: kube.KubeClient) -> None:
+        """Labels of the namespaces we serve, where listing all namespaces is not for us."""
+        silent: set[str] = set()
+        while True:
+            for namespace in self._namespaces:
+                answer = await client.get(f"/api/v1/{Kind.NAMESPACES}/{namespace}")
+                if answer.ok:
+                    self._store.put(Kind.NAMESPACES, answer.body)
+                elif answer.status == 403 and namespace not in silent:
+                    silent.add(namespace)
+                    problem = f"namespace {namespace} may not be read: its labels are not heeded"
+                    self.problems = (*self.problems, problem)
+                    _log.warning("%s", problem)
+            await asyncio.sleep(_READ_LABELS_EVERY_S)
+
+    def _adopt(self, found: Survey) -> None:
+        """Tell what is watched; an API that is not served has no objects."""
+        self.problems = tuple(watched.problems(found))
+        for problem in self.problems:
+            _log.warning("%s", problem)
+        needed = [
+            scope
+            for scope, standing in found.items()
+            if standing is Standing.ALLOWED or watched.RESOURCES[scope[0]].required
+        ]
+        self._store.expect(needed)
+        for (kind, namespace), standing in found.items():
+            if standing is Standing.ABSENT:
+                self._store.relisted(kind, (), namespace)
+
+
+def _words(news: Survey) -> list[str]:
+    return [f"{kind}: {standing}" for (kind, _), standing in news.items()]
+
+
+def _cause(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}"[:256]
+
+
+def _from_elsewhere(loop: asyncio.AbstractEventLoop, over: asyncio.Event) -> Callable[[], None]:
+    def end() -> None:
+        # The loop may have closed in the meantime: then there is nothing to end.
+        with contextlib.suppress(RuntimeError):
+            loop.call_soon_threadsafe(over.set)
+
+    return end
