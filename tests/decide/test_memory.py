@@ -1,0 +1,122 @@
+"""Memory survives JSON to the byte, stays small, and is about this app and this target only."""
+
+import json
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from charon_operator.decide import recall
+from charon_operator.model import memory
+from charon_operator.model.decision import Demand, PendingAction
+from charon_operator.model.memory import (
+    Action,
+    AppMemory,
+    FleetMemory,
+    LawMemory,
+    Recommendation,
+    Revert,
+    Written,
+    Yielded,
+)
+from charon_operator.model.workload import Key
+from tests.decide import build
+
+TIMES = st.floats(0, 2e9, allow_nan=False)
+COUNTS = st.integers(0, 1000)
+LAWS = st.builds(
+    LawMemory,
+    law=st.sampled_from(["Queueing", "PD"]),
+    parameters=st.dictionaries(st.text(max_size=5), st.text(max_size=5), max_size=2),
+    inputs=st.lists(st.text(max_size=5), max_size=2).map(tuple),
+    state=st.dictionaries(st.text(max_size=3), st.lists(COUNTS, max_size=3), max_size=2),
+    stepped_at_s=st.none() | TIMES,
+    demand=st.none()
+    | st.builds(
+        Demand,
+        replicas=TIMES,
+        terms=st.dictionaries(st.text(max_size=3), TIMES, max_size=2),
+        sampled_at_s=TIMES,
+    ),
+)
+APPS = st.builds(
+    AppMemory,
+    uid=st.text(max_size=5),
+    target_uid=st.text(max_size=5),
+    first_seen_s=TIMES,
+    acted_at_s=st.none() | TIMES,
+    lost_at_s=st.none() | TIMES,
+    laws=st.dictionaries(st.text(max_size=3), LAWS, max_size=2),
+    recommendations=st.lists(st.builds(Recommendation, TIMES, COUNTS), max_size=3).map(tuple),
+    actions=st.lists(st.builds(Action, TIMES, COUNTS, COUNTS), max_size=3).map(tuple),
+    written=st.none() | st.builds(Written, COUNTS, COUNTS),
+    reverts=st.lists(st.builds(Revert, TIMES, st.text(max_size=3)), max_size=2).map(tuple),
+    yielded=st.none() | st.builds(Yielded, st.text(max_size=3), COUNTS, COUNTS, TIMES),
+)
+KEYS = st.builds(Key, st.sampled_from(["a", "b"]), st.sampled_from(["x", "y"]))
+FLEETS = st.dictionaries(KEYS, APPS, max_size=3).map(FleetMemory)
+
+
+@given(fleet=FLEETS)
+def test_memory_is_the_same_after_json(fleet: FleetMemory) -> None:
+    content = json.loads(json.dumps(memory.dump(fleet)))
+    assert memory.load(content) == fleet
+    assert memory.dump(memory.load(content)) == content
+
+
+def test_memory_of_another_version_is_refused() -> None:
+    with pytest.raises(ValueError, match="drop it"):
+        memory.load({"version": 0, "apps": {}})
+
+
+def test_histories_are_forgotten_when_no_window_can_ask_for_them() -> None:
+    old = AppMemory(
+        "u",
+        "t",
+        first_seen_s=0.0,
+        recommendations=(Recommendation(1.0, 5), Recommendation(5000.0, 6)),
+        actions=(Action(1.0, 1, 2), Action(5000.0, 2, 3)),
+    )
+    aged = memory.aged(old, 5001.0)
+    assert aged.recommendations == (Recommendation(5000.0, 6),)
+    assert aged.actions == (Action(5000.0, 2, 3),)
+
+
+def test_clock_that_was_set_back_makes_an_action_now_and_not_in_the_future() -> None:
+    app = AppMemory("u", "t", 5000.0, acted_at_s=5000.0, actions=(Action(5000.0, 1, 2),))
+    aged = memory.aged(app, 1400.0)
+    assert aged.acted_at_s == 1400.0
+    assert aged.actions == (Action(1400.0, 1, 2),)
+
+
+def test_target_with_another_uid_is_met_anew() -> None:
+    known = AppMemory("u", "uid-workload-consumer", 0.0, acted_at_s=1.0)
+    target = build.workload(3)
+    assert recall.meet(known, "u", target, None, 10.0).acted_at_s == 1.0
+    for changed in (replace(known, target_uid="old"), replace(known, uid="old")):
+        fresh = recall.meet(changed, "u", target, None, 10.0)
+        assert (fresh.first_seen_s, fresh.acted_at_s) == (10.0, None)
+
+
+def test_intent_found_in_the_status_counts_as_acted() -> None:
+    intent = PendingAction("id", "replicas", 9, 4, 100.0)
+    fresh = recall.meet(None, "u", build.workload(3), intent, 110.0)
+    assert fresh.acted_at_s == 100.0
+    assert fresh.actions == (Action(100.0, 9, 4),)
+    assert fresh.counted_from_s == 110.0
+
+
+def test_intent_from_the_future_counts_as_acted_now() -> None:
+    intent = PendingAction("id", "replicas", 9, 4, 9e9)
+    assert recall.meet(None, "u", build.workload(3), intent, 110.0).acted_at_s == 110.0
+
+
+def test_current_count_is_recommended_at_first_sight_and_after_silence() -> None:
+    policy = build.policy(periodSeconds=15, behavior={}).spec
+    fresh = AppMemory("u", "t", 0.0)
+    seeded = recall.seeded(fresh, policy, 7, 1000.0)
+    assert seeded.recommendations == (Recommendation(1000.0, 7),)
+    assert recall.seeded(seeded, policy, 9, 1300.0) == seeded
+    late = recall.seeded(seeded, policy, 9, 1301.0)
+    assert late.recommendations[-1] == Recommendation(1301.0, 9)
