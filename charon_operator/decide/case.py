@@ -57,7 +57,8 @@ def sense(facts: AppFacts, memory: AppMemory | None, now_s: float, safety: Safet
     conflict = ownership.conflict(app, workload, facts.rivals, known)
     wishes = demand.wishes(app.spec, checked.controller, known.laws, facts.readings, workload)
     known = recall.judged(known, not any(wish.missing for wish in wishes), now_s)
-    known = recall.seeded(known, checked.policy.spec, workload.replicas, now_s)
+    if any(wish.replicas is not None for wish in wishes):
+        known = recall.seeded(known, checked.policy.spec, workload.replicas, now_s)
     laws = {wish.objective: wish.memory for wish in wishes}
     known = replace(known, laws=laws, target_generation=workload.generation)
     return Case(facts, known, checked, _law_failure(checked, wishes), conflict, wishes)
