@@ -54,7 +54,7 @@ class _Secret:
     """The content of a mounted file, kept until the file changes."""
 
     stamp: _Stamp | None = None
-    text: str = ""
+    text: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,10 +256,11 @@ def _words_of_the_store(body: bytes) -> str:
         answer = _load(body)
     except _AnswerError:
         return ""
-    if not isinstance(answer, dict) or answer.get("errorType") not in _QUERY_ERRORS:
-        return ""
-    words = answer.get("error")
-    return words if isinstance(words, str) else ""
+    kind, words = (
+        (answer.get("errorType"), answer.get("error")) if isinstance(answer, dict) else ("", "")
+    )
+    ours = isinstance(kind, str) and kind in _QUERY_ERRORS and isinstance(words, str)
+    return str(words) if ours else ""
 
 
 def decode(body: bytes) -> Vector | QueryFailure:
