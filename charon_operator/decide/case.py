@@ -56,11 +56,9 @@ def sense(facts: AppFacts, memory: AppMemory | None, now_s: float, safety: Safet
     known = ownership.watched(known, app, workload, now_s, safety)
     conflict = ownership.conflict(app, workload, facts.rivals, known)
     wishes = demand.wishes(app.spec, checked.controller, known.laws, facts.readings, workload)
-    known = recall.judged(known, not any(wish.missing for wish in wishes), now_s)
     if any(wish.replicas is not None for wish in wishes):
         known = recall.seeded(known, checked.policy.spec, workload.replicas, now_s)
-    laws = {wish.objective: wish.memory for wish in wishes}
-    known = replace(known, laws=laws, target_generation=workload.generation)
+    known = _learnt(known, wishes, workload, now_s)
     return Case(facts, known, checked, _law_failure(checked, wishes), conflict, wishes)
 
 
@@ -109,6 +107,24 @@ def crashed(facts: AppFacts, memory: AppMemory | None, error: Exception) -> Case
     return Case(facts, memory, problem=problem)
 
 
+def _learnt(
+    memory: AppMemory, wishes: tuple[Wish, ...], workload: Workload, now_s: float
+) -> AppMemory:
+    """What the laws are at now, and whether all objectives could be judged."""
+    lost_at_s, healthy_at_s = None, memory.healthy_at_s
+    if any(wish.missing for wish in wishes):
+        lost_at_s = now_s if memory.lost_at_s is None else min(memory.lost_at_s, now_s)
+    else:
+        healthy_at_s = now_s
+    return replace(
+        memory,
+        laws={wish.objective: wish.memory for wish in wishes},
+        lost_at_s=lost_at_s,
+        healthy_at_s=healthy_at_s,
+        target_generation=workload.generation,
+    )
+
+
 def _law_failure(usable: Usable, wishes: tuple[Wish, ...]) -> Broken | None:
     for wish in wishes:
         if wish.failure:
@@ -124,21 +140,18 @@ def _replicas(facts: AppFacts) -> int:
 
 def _outcome(case: Case, decision: Decision, blind: bool) -> Outcome:
     facts, app = case.facts, case.facts.app
-    outcome = Outcome(
+    spec = app.spec if isinstance(app, ChargedApp) else None
+    return Outcome(
         key=app.key,
         uid=app.uid,
         generation=app.generation,
         decision=decision,
+        objectives=objectives.states(
+            spec.objectives if spec else (), facts.readings, facts.attainments
+        ),
         problem=case.problem,
         conflict=case.conflict,
+        missing=demand.missing(spec, facts.readings) if spec else {},
         blind_fleet=blind,
         settling=facts.workload.warming if isinstance(facts.workload, Workload) else 0,
-    )
-    if not isinstance(app, ChargedApp):
-        return outcome
-    spec = app.spec
-    return replace(
-        outcome,
-        objectives=objectives.states(spec.objectives, facts.readings, facts.attainments),
-        missing=demand.missing(spec, facts.readings),
     )

@@ -48,8 +48,9 @@ def watched(
 ) -> AppMemory:
     """Remember whether someone took back what we wrote, and whether peace has returned."""
     since_s = now_s - safety.revert_window_seconds
-    recent = tuple(item for item in memory.reverts if since_s < item.time_s <= now_s)
-    memory = replace(memory, reverts=recent)
+    if memory.reverts:
+        recent = tuple(item for item in memory.reverts if since_s < item.time_s <= now_s)
+        memory = replace(memory, reverts=recent)
     if memory.yielded:
         return _quietened(memory, memory.yielded, app, workload, (now_s, safety.quiet_seconds))
     if not _reverted(memory.written, workload):

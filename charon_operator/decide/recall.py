@@ -38,14 +38,6 @@ def meet(
     return aged(known, now_s)
 
 
-def judged(memory: AppMemory, known: bool, now_s: float) -> AppMemory:
-    """Remember whether all objectives could be judged at this turn."""
-    if known:
-        return replace(memory, healthy_at_s=now_s, lost_at_s=None)
-    lost_at_s = now_s if memory.lost_at_s is None else min(memory.lost_at_s, now_s)
-    return replace(memory, lost_at_s=lost_at_s)
-
-
 def seeded(memory: AppMemory, policy: ControlPolicySpec, current: int, now_s: float) -> AppMemory:
     """Recommend what is there, at first sight and after a long silence, as the HPA starts."""
     window_s = behavior.window_s(policy.behavior.scale_down, behavior.DOWN_WINDOW_S)

@@ -134,6 +134,13 @@ class FleetMemory:
 def aged(app: AppMemory, now_s: float) -> AppMemory:
     """Drop what no window can ask for any more; a clock that was set back makes nothing newer."""
     since_s = now_s - HISTORY_S
+    oldest = [item.time_s for item in app.recommendations[:1]]
+    oldest += [item.time_s for item in app.actions[:1]]
+    newest = [item.time_s for item in app.recommendations]
+    newest += [item.time_s for item in app.actions]
+    newest += [app.first_seen_s, app.acted_at_s or 0.0, app.counted_from_s]
+    if max(newest) <= now_s and min(oldest, default=now_s) > since_s:
+        return app
     return replace(
         app,
         first_seen_s=min(app.first_seen_s, now_s),
