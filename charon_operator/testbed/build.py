@@ -146,10 +146,12 @@ def _build(workshop: _Workshop, part: parts.Part) -> None:
         shutil.rmtree(left)
     draft = target.with_name(f"{target.name}.draft{os.getpid()}")
     (draft / "bin").mkdir(parents=True)
+    (draft / "work").mkdir()
     try:
         cost = _compile(workshop, part, draft / "bin" / part.name)
         for name in part.links:
             os.link(draft / "bin" / part.name, draft / "bin" / name)
+        shutil.rmtree(draft / "work")
         (draft / "cost.json").write_text(json.dumps(dataclasses.asdict(cost)) + "\n")
         draft.rename(target)
     finally:
@@ -160,10 +162,11 @@ def _compile(workshop: _Workshop, part: parts.Part, out: pathlib.Path) -> Cost:
     cache_folder = pathlib.Path(go_environment(workshop.go)["GOCACHE"])
     before_mb, before_cpu_s, began = _size_mb(cache_folder), _children_cpu_s(), time.monotonic()
     workshop.shows.begin(f"{part.name}: fetching modules", 1)
-    total = len(_go(workshop, part, ["list", "-deps"]))
+    work = out.parents[1] / "work"
+    total = len(_go(workshop, part, ["list", "-deps"], work))
     workshop.shows.finish()
     workshop.shows.begin(f"{part.name}: compiling", total)
-    compiled = _go(workshop, part, ["build", "-v", *parts.BUILD_FLAGS, "-o", str(out)])
+    compiled = _go(workshop, part, ["build", "-v", *part.build_flags, "-o", str(out)], work)
     workshop.shows.finish()
     return Cost(
         part=part.name,
@@ -175,7 +178,7 @@ def _compile(workshop: _Workshop, part: parts.Part, out: pathlib.Path) -> Cost:
     )
 
 
-def _go(workshop: _Workshop, part: parts.Part, verb: list[str]) -> list[str]:
+def _go(workshop: _Workshop, part: parts.Part, verb: list[str], work: pathlib.Path) -> list[str]:
     """Runs one Go command in the part's module; each line it says is a step of the progress."""
     command = [str(workshop.go), *verb, "-tags", part.tags, part.package]
     nice = shutil.which("nice")
@@ -185,7 +188,7 @@ def _go(workshop: _Workshop, part: parts.Part, verb: list[str]) -> list[str]:
     with subprocess.Popen(
         [sys.executable, "-I", "-S", str(_CHILD), str(os.getpid()), *_resolved(command)],
         cwd=parts.MODULES / part.module,
-        env=_build_environment(),
+        env=_build_environment(work),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -204,14 +207,18 @@ def _resolved(command: list[str]) -> list[str]:
     return [shutil.which(command[0]) or command[0], *command[1:]]
 
 
-def _build_environment() -> dict[str, str]:
-    """The caller's environment without what would change the result or fetch another toolchain."""
+def _build_environment(work: pathlib.Path) -> dict[str, str]:
+    """The caller's environment without what would change the result or fetch another toolchain.
+
+    Go's working files lie in `work`: what a killed Go leaves there goes with the next build.
+    """
     return {
         **os.environ,
         "CGO_ENABLED": "0",
         "GOFLAGS": "",
         "GOTOOLCHAIN": "local",
         "GOWORK": "off",
+        "GOTMPDIR": str(work),
     }
 
 
