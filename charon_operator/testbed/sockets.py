@@ -1,21 +1,20 @@
 """Picks loopback ports that stay ours for the life of a testbed.
 
-Reads: the kernel's range of ephemeral ports, lock files other testbeds hold. Gives: free ports.
+Reads: the kernel's range of ephemeral ports, what other testbeds hold. Gives: free ports.
 Never: hands out a port another testbed on this machine reserved, even while its server is stopped.
 
 Ports come from below the kernel's ephemeral range: inside it, an outgoing connection can take the
 port of a server that is stopped for a moment, and the server cannot come back.
+
+A reservation is an abstract Unix socket named after the port: it lives in the same network
+namespace as the port, and vanishes with the process that holds it.
 """
 
 import contextlib
 import errno
-import fcntl
-import os
 import pathlib
 import random
 import socket
-import tempfile
-from typing import IO
 
 from charon_operator import errors
 
@@ -50,7 +49,7 @@ class Reservation:
     """The ports of one testbed, by name; freed by `release` or by the end of the process."""
 
     def __init__(self) -> None:
-        self._held: dict[str, tuple[int, IO[str]]] = {}
+        self._held: dict[str, tuple[int, socket.socket]] = {}
 
     def port(self, name: str) -> int:
         """The port reserved under a name, reserved at the first call.
@@ -76,33 +75,28 @@ class Reservation:
             self._held.pop(name)[1].close()
 
 
-def _reserve(name: str) -> tuple[int, IO[str]]:
-    folder = _lock_folder()
+def _reserve(name: str) -> tuple[int, socket.socket]:
     chance = random.SystemRandom()
     for _ in range(_ATTEMPTS):
         port = chance.randrange(_LOWEST, _highest())
-        file = (folder / str(port)).open("w")
-        if _lock(file) and is_free(port):
-            return port, file
-        file.close()
+        claim = socket.socket(socket.AF_UNIX)
+        if _claimed(claim, port) and is_free(port):
+            return port, claim
+        claim.close()
     raise errors.TestbedError(
         f"no free port for {name} on {LOOPBACK} between {_LOWEST} and {_highest()}: "
         "stop what listens there (`ss -ltn` lists it), or another testbed (`charon lab down`)"
     )
 
 
-def _lock(file: IO[str]) -> bool:
+def _claimed(claim: socket.socket, port: int) -> bool:
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
+        claim.bind(f"\0charon-testbed-port-{port}")
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            return False
+        raise
     return True
-
-
-def _lock_folder() -> pathlib.Path:
-    folder = pathlib.Path(tempfile.gettempdir()) / f"charon-testbed-ports-{os.getuid()}"
-    folder.mkdir(mode=0o700, exist_ok=True)
-    return folder
 
 
 def _highest() -> int:
