@@ -27,6 +27,7 @@ _PLURALS: Mapping[str, str] = {
     names.STATEFUL_SET: names.STATEFUL_SETS,
 }
 _NOTE_CHARS = 1024
+_STATUS_ATTEMPTS = 3
 _MANAGER: Mapping[str, str] = {"fieldManager": names.FIELD_MANAGER}
 
 
@@ -59,6 +60,7 @@ class KubeClient:
         self.writes: Counter[tuple[str, str, str]] = Counter()
         self._timeout_s = timeout_s
         self._instance = instance
+        self._versions: dict[Key, tuple[str, str]] = {}
 
     async def get(self, path: str, **query: str) -> Answer:
         """Read a path of the API, as `/apis/apps/v1/namespaces/x/deployments`."""
@@ -68,14 +70,14 @@ class KubeClient:
         """Read a target and the floor its budgets set; None when the API server does not answer."""
         budgets_at = f"/apis/{names.POLICY}/v1/namespaces/{quote(target.namespace)}/{names.PDBS}"
         found, budgets = await asyncio.gather(self.get(_path(target)), self.get(budgets_at))
-        if found.status == 404:
+        if found.says(404):
             detail = f"{target} does not exist: create it, or correct spec.scaleTargetRef"
             return Absent(target, names.Reason.TARGET_NOT_FOUND, detail)
-        if found.status == 403:
+        if found.says(403):
             detail = f"the operator may not read {target}: {found.detail}"
             return Absent(target, names.Reason.TARGET_NOT_ALLOWED, detail)
         # Without the right to read budgets there is none to heed; without an answer nobody knows.
-        if not found.ok or not (budgets.ok or budgets.status in (403, 404)):
+        if not found.ok or not (budgets.ok or budgets.says(403) or budgets.says(404)):
             return None
         return _with_floor(found.body, budgets.body, target)
 
@@ -93,16 +95,25 @@ class KubeClient:
         return await self._write(call, f"{_PLURALS[target.kind]}/scale")
 
     async def patch_status(self, app: Key, uid: str, status: Mapping[str, Any]) -> WriteResult:
-        """Merge-patch the status of that very ChargedApp; GONE if another one has its name now."""
-        path = (
-            f"/apis/{names.API_VERSION}/namespaces/{quote(app.namespace)}"
-            f"/{names.CHARGED_APPS}/{quote(app.name)}/status"
-        )
-        patch = {"metadata": {"uid": uid}, "status": status}
-        call = Call("PATCH", path, patch, kube_wire.MERGE, kube_wire.METADATA, _MANAGER)
-        result = await self._write(call, f"{names.CHARGED_APPS}/status")
-        if result.outcome is WriteOutcome.CONFLICT and "uid" in result.detail.lower():
-            return WriteResult(WriteOutcome.GONE, detail=result.detail)
+        """Merge-patch the status of that very ChargedApp; GONE if another one has its name now.
+
+        The status subresource ignores a uid in the patch, so the precondition is the version, which
+        no other object has had. Ours is the last write there most of the time: the version is
+        remembered, and read only when it is not known or has moved on.
+        """
+        result = WriteResult(WriteOutcome.CONFLICT)
+        for _ in range(_STATUS_ATTEMPTS):
+            known = self._versions.get(app)
+            if known is None or known[0] != uid:
+                read = await self._read_version(app, uid)
+                if read.outcome is not WriteOutcome.WRITTEN:
+                    return read
+                known = uid, read.resource_version
+            result = await self._patch_version(app, known[1], status)
+            if result.outcome is not WriteOutcome.CONFLICT:
+                break
+        if result.outcome is WriteOutcome.WRITTEN:
+            self._versions[app] = uid, result.resource_version
         return result
 
     async def post_event(self, event: ports.Event) -> WriteResult:
@@ -130,6 +141,22 @@ class KubeClient:
     ) -> None:
         await self.close()
 
+    async def _read_version(self, app: Key, uid: str) -> WriteResult:
+        call = Call("GET", _app_path(app), accept=kube_wire.METADATA)
+        answer = await self.wire.send(call, min(self._timeout_s, self.fence()))
+        if answer.ok and body.uid(answer.body) != uid:
+            return WriteResult(WriteOutcome.GONE, detail="it was deleted and made anew")
+        return answer.result
+
+    async def _patch_version(
+        self, app: Key, version: str, status: Mapping[str, Any]
+    ) -> WriteResult:
+        self._versions.pop(app, None)
+        patch = {"metadata": {"resourceVersion": version}, "status": status}
+        path = f"{_app_path(app)}/status"
+        call = Call("PATCH", path, patch, kube_wire.MERGE, kube_wire.METADATA, _MANAGER)
+        return await self._write(call, f"{names.CHARGED_APPS}/status")
+
     async def _write(self, call: Call, resource: str) -> WriteResult:
         time_left_s = self.fence()
         if time_left_s <= 0:
@@ -142,7 +169,7 @@ class KubeClient:
 
     def _event(self, event: ports.Event) -> Mapping[str, Any]:
         return {
-            "metadata": {"generateName": f"{event.app.name}."[:200]},
+            "metadata": {"generateName": f"{event.app.name[:200]}-"},
             "eventTime": body.micro_time(time.time()),
             "reportingController": names.FIELD_MANAGER,
             "reportingInstance": self._instance[:128],
@@ -174,6 +201,11 @@ async def connect(
         ConfigurationError: there is no way to log in; the text says what to do.
     """
     return KubeClient(await kube_access.find(kubeconfig, context), **options)
+
+
+def _app_path(app: Key) -> str:
+    namespace, name = quote(app.namespace), quote(app.name)
+    return f"/apis/{names.API_VERSION}/namespaces/{namespace}/{names.CHARGED_APPS}/{name}"
 
 
 def _path(target: Target) -> str:

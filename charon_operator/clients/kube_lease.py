@@ -38,7 +38,7 @@ class KubeLease:
     async def read(self, timeout_s: float) -> LeaseRecord | NoLease:
         """Read the Lease."""
         answer = await self._wire.send(Call("GET", self._path, lane=_LANE), timeout_s)
-        if answer.status == 404:
+        if answer.says(404):
             return NoLease.ABSENT
         return self._record(answer.body) if answer.ok else NoLease.UNREACHABLE
 

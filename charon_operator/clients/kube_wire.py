@@ -52,20 +52,34 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came back: an HTTP status, or 0 when nothing usable did; `detail` is short."""
+    """What came back.
+
+    Attributes:
+        status: of HTTP, or 0 when there was no answer.
+        detail: a short text when it is no success.
+        foreign: the body is no JSON object: a proxy's words, half an answer, or the API server's
+            plain text for a path it does not know.
+    """
 
     status: int
     body: Mapping[str, Any] = field(default_factory=dict)
     detail: str = ""
+    foreign: bool = False
 
     @property
     def ok(self) -> bool:
-        return 200 <= self.status < 300
+        return 200 <= self.status < 300 and not self.foreign
+
+    def says(self, status: int) -> bool:
+        """Whether the API server itself answers with that status."""
+        return self.status == status and not self.foreign
 
     @property
     def outcome(self) -> WriteOutcome:
         """What became of it, if it was a write."""
         match self.status:
+            case _ if self.foreign:
+                return WriteOutcome.UNREACHABLE
             case status if 200 <= status < 300:
                 return WriteOutcome.WRITTEN
             case 404:
@@ -182,9 +196,7 @@ def _answer(status: int, raw: bytes | None) -> Answer:
     except ValueError:
         body = None
     if not isinstance(body, dict):
-        # Some proxy's words, or half an answer: the API server itself has not spoken.
-        status = status if status >= 500 or status == _THROTTLED else _NO_ANSWER
-        return Answer(status, detail="the answer is not the API server's")
+        return Answer(status, detail="the answer is not the API server's", foreign=True)
     return Answer(status, body, "" if status < 300 else _short(str(body.get("message", ""))))
 
 

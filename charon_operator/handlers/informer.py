@@ -94,7 +94,7 @@ def registry(
 ) -> kopf.OperatorRegistry:
     """Handlers for these kinds, in a registry of their own."""
     handlers = kopf.OperatorRegistry()
-    kopf.on.login(registry=handlers, id="login")(login)
+    kopf.on.login(registry=handlers, id="login")(login.log_in)
     for kind in sorted(kinds):
         resource = watched.RESOURCES[kind]
         kopf.on.event(

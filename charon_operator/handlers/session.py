@@ -129,7 +129,7 @@ class Login:
         self._logged_in_at_s = -math.inf
         self._pause_s = 0.0
 
-    async def __call__(self, **_: Any) -> kopf.AiohttpSession:
+    async def log_in(self, **_: Any) -> kopf.AiohttpSession:
         """Make a session; waits and tries again while the files for it cannot be read.
 
         Kopf comes here again after every 401: soon after the last login only with a growing pause,

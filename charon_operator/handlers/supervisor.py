@@ -29,6 +29,13 @@ from charon_operator.loop.snapshot import Kind
 
 _log = logging.getLogger(__name__)
 
+# Kopf tells of every event handled, of every login, and that threads get no signals.
+_KOPF_LOGS = {
+    "kopf.objects": logging.WARNING,
+    "kopf.activities": logging.WARNING,
+    "kopf._core.engines.activities": logging.WARNING,
+    "kopf._core.reactor.running": logging.ERROR,
+}
 _FIRST_PAUSE_S = 0.5
 _LAST_PAUSE_S = 15.0
 # A life this long has recovered: the next death is a new trouble.
@@ -71,6 +78,8 @@ class InformerThread:
 
     def start(self) -> None:
         """Begin; may be called once."""
+        for logger, level in _KOPF_LOGS.items():
+            logging.getLogger(logger).setLevel(level)
         self._thread.start()
 
     def stop(self, timeout_s: float = 20.0) -> bool:

@@ -101,7 +101,7 @@ async def _standing(client: kube.KubeClient, scope: Scope) -> Standing:
     answer = await client.get(f"{root}{inside}/{kind}", limit="1")
     if answer.ok:
         return Standing.ALLOWED
-    if answer.status == 403:
+    if answer.says(403):
         return Standing.FORBIDDEN
     if answer.status == 404 and await _is_absent(client, kind):
         return Standing.ABSENT
@@ -110,10 +110,12 @@ async def _standing(client: kube.KubeClient, scope: Scope) -> Standing:
 
 async def _is_absent(client: kube.KubeClient, kind: Kind) -> bool:
     # A 404 alone may come from a proxy, or from a server that is still starting.
-    version = await client.get(RESOURCES[kind].root)
-    if version.ok:
-        served = version.body.get("resources") or []
-        return all(resource.get("name") != kind for resource in served)
     groups = await client.get("/apis")
-    known = [group.get("name") for group in groups.body.get("groups") or []]
-    return version.status == 404 and groups.ok and RESOURCES[kind].group not in known
+    if not groups.ok:
+        return False
+    resource = RESOURCES[kind]
+    if resource.group not in [group.get("name") for group in groups.body.get("groups") or []]:
+        return True
+    version = await client.get(resource.root)
+    served = [found.get("name") for found in version.body.get("resources") or []]
+    return version.ok and kind not in served
