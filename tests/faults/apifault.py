@@ -121,12 +121,12 @@ class WatchError(front.Action):
 
 @dataclass(frozen=True)
 class Record(front.Action):
-    """Keeps the last answer of each list, to be served again by `Stale`."""
+    """Keeps the last answer of each list, page by page, to be served again by `Stale`."""
 
-    kept: dict[tuple[str, str], Answered] = field(default_factory=dict)
+    kept: dict[str, Answered] = field(default_factory=dict)
 
     async def after(self, call: Call, answered: Answered) -> Answered:
-        self.kept[call.asked.resource, call.asked.namespace] = answered
+        self.kept[call.request.raw_path] = answered
         return answered
 
 
@@ -134,10 +134,10 @@ class Record(front.Action):
 class Stale(front.Action):
     """Serves a list that `Record` kept: the world as it was then."""
 
-    kept: dict[tuple[str, str], Answered]
+    kept: dict[str, Answered]
 
     async def before(self, call: Call) -> Answered | None:
-        return self.kept.get((call.asked.resource, call.asked.namespace))
+        return self.kept.get(call.request.raw_path)
 
 
 class Edit(StrEnum):

@@ -67,20 +67,14 @@ class Stage:
         """
         folder = self.folder / name
         folder.mkdir()
-        kubeconfig = self.bed.service_account_kubeconfig(
-            SYSTEM,
-            install.ACCOUNT,
-            folder / "kubeconfig",
-            api_url=self.api.url,
-            ca_file=self.bed.serving_ca_file,
-        )
-        self.api.name_client(Path(f"{kubeconfig}.token").read_text(), name)
         port = self.ports.port(name)
         config = _configuration(self, name, namespaces, port, folder)
         for part, values in settings.items():
             config[part] = {**config.get(part, {}), **values}
         (folder / "config.yaml").write_text(yaml.safe_dump(config))
-        return Operator(self, name, folder, port)
+        made = Operator(self, name, folder, port)
+        made.renew_token()
+        return made
 
     @contextlib.contextmanager
     def running(self, name: str, *namespaces: str, **settings: Any) -> Iterator["Operator"]:
@@ -148,6 +142,18 @@ class Operator:
     @property
     def journal(self) -> Path:
         return self.folder / "journal.jsonl"
+
+    def renew_token(self) -> None:
+        """Writes its kubeconfig, with a fresh token in the file beside it."""
+        stage = self.stage
+        kubeconfig = stage.bed.service_account_kubeconfig(
+            SYSTEM,
+            install.ACCOUNT,
+            self.folder / "kubeconfig",
+            api_url=stage.api.url,
+            ca_file=stage.bed.serving_ca_file,
+        )
+        stage.api.name_client(Path(f"{kubeconfig}.token").read_text(), self.name)
 
     def start(self) -> None:
         """Starts it and waits until it leads."""
@@ -314,6 +320,7 @@ class World:
             *truth.no_step_is_repeated(found, PERIOD_S),
             *truth.no_blind_lowering(found, self.blind, PERIOD_S + 1),
             *truth.only_allowed(writes),
+            *truth.none_forbidden(writes),
             *truth.own_namespace(writes, sights),
         ]
         for operator in operators:
@@ -325,6 +332,11 @@ class World:
     def unseen(self) -> list[str]:
         """I8, for tests in which the operator could always see and say."""
         return truth.specs_are_seen(self.sights(), SEEN_S, time.time())
+
+    def unexplained(self, operator: Operator) -> list[str]:
+        """Changes of replicas that the journal of an operator, never killed, does not explain."""
+        rows = [r for r in operator.rows("write") if r["app"].startswith(f"{self.namespace}/")]
+        return truth.explained(self.moves(), rows)
 
     def remove(self) -> None:
         self.bed.kubectl("delete", "namespace", self.namespace, "--wait=false", check=False)
@@ -350,7 +362,9 @@ def _named(write: audit.Write) -> tuple[str, str]:
 
 
 def _turns(operator: Operator, namespace: str) -> list[dict[str, Any]]:
-    return [row for row in operator.rows("turn") if namespace in json.dumps(row)]
+    """What the journal says of each turn of the apps of one namespace."""
+    entries = [entry for row in operator.rows("turn") for entry in row["apps"]]
+    return [entry for entry in entries if entry["app"].startswith(f"{namespace}/")]
 
 
 @contextlib.contextmanager

@@ -1,15 +1,14 @@
-"""Gives a testbed what the operator needs of it: CRDs and the rights of the chart.
+"""Gives a testbed what the operator needs of it: CRDs, and the chart by the real helm.
 
-Reads: crds/ and helm/charon-operator of this repository. Gives: objects applied to the testbed.
-Never: runs the operator; it runs beside the cluster with the chart's ServiceAccount.
+Reads: crds/ and helm/charon-operator of this repository. Gives: objects in the testbed. Never: the
+operator itself: the chart's pod is a fake one there, the real program runs beside the cluster with
+the chart's ServiceAccount and rights.
 """
 
+import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
-
-import yaml
 
 from charon_operator import names, testbed
 
@@ -19,15 +18,7 @@ _ROOT = Path(__file__).parents[2]
 CRDS = _ROOT / "crds"
 CHART = _ROOT / "helm" / "charon-operator"
 HELM = Path(sys.executable).parent / "helm"
-_RIGHTS = {
-    "ServiceAccount",
-    "Role",
-    "RoleBinding",
-    "ClusterRole",
-    "ClusterRoleBinding",
-    "ValidatingAdmissionPolicy",
-    "ValidatingAdmissionPolicyBinding",
-}
+_HELM_TIMEOUT_S = 60
 # Operators of tests run side by side with Leases of their own; the chart grants one name only.
 _LEASES = f"""
 apiVersion: rbac.authorization.k8s.io/v1
@@ -45,24 +36,18 @@ subjects: [{{kind: ServiceAccount, name: {ACCOUNT}, namespace: {SYSTEM}}}]
 
 
 def install(bed: testbed.Testbed) -> None:
-    """Applies all of it; may be called again."""
+    """Installs all of it; may be called again."""
     install_crds(bed)
-    system = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": SYSTEM}}
-    bed.apply(yaml.safe_dump(system))
-    bed.kubectl(
-        "apply",
-        "--server-side",
-        "--force-conflicts",
-        "-f",
-        "-",
-        input=yaml.safe_dump_all([*rights(), *yaml.safe_load_all(_LEASES)]),
+    # What another test applied by other means is taken over.
+    _helm(
+        bed, "upgrade", "--install", ACCOUNT, str(CHART), "--create-namespace", "--take-ownership"
     )
+    bed.apply(_LEASES)
 
 
 def uninstall(bed: testbed.Testbed) -> None:
-    """Takes away what `helm uninstall` would: everything but the CRDs, which helm keeps."""
-    documents = yaml.safe_dump_all(rights())
-    bed.kubectl("delete", "--ignore-not-found", "--timeout=30s", "-f", "-", input=documents)
+    """`helm uninstall`; helm keeps the CRDs."""
+    _helm(bed, "uninstall", ACCOUNT, "--wait")
 
 
 def install_crds(bed: testbed.Testbed) -> None:
@@ -73,9 +58,15 @@ def install_crds(bed: testbed.Testbed) -> None:
         bed.kubectl("wait", "--for=condition=Established", f"crd/{plural}.{names.GROUP}")
 
 
-def rights() -> list[dict[str, Any]]:
-    """What the chart would install beside the operator's own Deployment and its kin."""
-    command = [HELM, "template", ACCOUNT, CHART, f"--namespace={SYSTEM}"]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    documents = [d for d in yaml.safe_load_all(done.stdout) if d]
-    return [d for d in documents if d["kind"] in _RIGHTS]
+def _helm(bed: testbed.Testbed, *arguments: str) -> None:
+    where = [f"--kubeconfig={bed.kubeconfig}", f"--namespace={SYSTEM}"]
+    homes = {f"HELM_{kind}_HOME": str(bed.folder / "helm") for kind in ("CACHE", "CONFIG", "DATA")}
+    done = subprocess.run(
+        [HELM, *arguments, *where],
+        env={**os.environ, **homes},
+        capture_output=True,
+        text=True,
+        timeout=_HELM_TIMEOUT_S,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr

@@ -110,6 +110,12 @@ BROKEN: dict[str, tuple[str, Judge]] = {
             [{"decision": {"acts": True, "current": 4, "final": 3}, "missing": {"queued": "Stale"}}]
         ),
     ),
+    "a change the journal does not know": (
+        "journal",
+        lambda: truth.explained(
+            truth.moves([scale(1, 6)], START), [{"from": 4, "to": 7, "time": 1.0}]
+        ),
+    ),
     "written without the Lease": ("I4", lambda: truth.one_writer([scale(1, 5)], LEASE, 3)),
     "written after it ran out": (
         "I4",
@@ -179,6 +185,9 @@ KEPT: dict[str, Judge] = {
     ),
     "advice is no act": lambda: truth.no_lowering_on_missing(
         [{"decision": {"acts": False, "current": 4, "final": 3}, "missing": {"queued": "Stale"}}]
+    ),
+    "a change the journal explains": lambda: truth.explained(
+        truth.moves([scale(1, 6)], START), [{"from": 4, "to": 6, "time": 0.9}]
     ),
     "written by the holder": lambda: truth.one_writer(
         [lease(0, "a"), lease(2, "a"), scale(4, 5), lease(5, "b", credential="B")], LEASE, 3

@@ -41,6 +41,8 @@ _ALLOWED_FIELDS = {
 }
 # Stamps of two records of one moment differ by the time the API server takes to answer.
 _SLACK_S = 0.05
+# A write is in the journal under the time of its turn.
+_JOURNALED_S = 5.0
 
 
 @dataclass(frozen=True)
@@ -143,17 +145,30 @@ def no_blind_lowering(
     ]
 
 
-def no_lowering_on_missing(rows: Iterable[Mapping[str, Any]]) -> Violations:
-    """I3: no row of the journal wants fewer replicas with an indicator missing."""
+def no_lowering_on_missing(entries: Iterable[Mapping[str, Any]]) -> Violations:
+    """I3: no turn in the journal wants fewer replicas with an indicator missing."""
     bad = []
-    for row in rows:
-        decision, missing = row.get("decision"), row.get("missing")
+    for entry in entries:
+        decision, missing = entry.get("decision"), entry.get("missing")
         if not decision or not missing or not decision.get("acts"):
             continue
         if decision["final"] < decision["current"]:
             step = f"{decision['current']} -> {decision['final']}"
-            bad.append(f"I3: decision {decision.get('decision_id')}: {step} without {missing}")
+            bad.append(f"I3: decision {decision.get('decisionId')}: {step} without {missing}")
     return bad
+
+
+def explained(found: Iterable[Move], rows: Sequence[Mapping[str, Any]]) -> Violations:
+    """Every change of replicas is a write in the journal, with the same values and about then."""
+    return [
+        f"journal: {move.write}: {move.before} -> {move.after} is not explained"
+        for move in found
+        if not any(
+            (row["from"], row["to"]) == (move.before, move.after)
+            and abs(row["time"] - move.write.asked_s) < _JOURNALED_S
+            for row in rows
+        )
+    ]
 
 
 def one_writer(writes: Sequence[Write], lease: str, duration_s: float) -> Violations:
