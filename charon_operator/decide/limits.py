@@ -13,6 +13,7 @@ from charon_operator.decide.guards import Bound
 from charon_operator.decide.situation import Situation
 from charon_operator.model.app import Direction
 from charon_operator.model.decision import Clamp
+from charon_operator.model.policy import FallbackStrategy
 from charon_operator.names import LimitName
 
 Limit = Callable[[Situation, int], Bound | None]
@@ -48,7 +49,7 @@ def apply(situation: Situation, wanted: int) -> Limited:
 def fallback(situation: Situation, wanted: int) -> Bound | None:
     """Raise to a safe count after metrics were away for long."""
     rule, lost_at_s = situation.policy.fallback, situation.memory.lost_at_s
-    if rule.replicas is None or rule.strategy != "AtLeast" or lost_at_s is None:
+    if rule.strategy is not FallbackStrategy.AT_LEAST or rule.replicas is None or lost_at_s is None:
         return None
     away_s = situation.now_s - lost_at_s
     if away_s < rule.after_seconds:
