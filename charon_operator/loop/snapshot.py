@@ -171,6 +171,12 @@ class Snapshot:
             found = [entry.parsed for entry in self._shelves[Kind.APPS].values()]
         return sorted(found, key=lambda app: app.key)
 
+    def app(self, key: Key) -> ChargedApp | Broken | None:
+        """One ChargedApp, or None when it is not there (any more)."""
+        with self._lock:
+            entry: _App | None = self._shelves[Kind.APPS].get(key)
+        return entry.parsed if entry else None
+
     def policy(self, key: Key) -> ControlPolicy | Broken | None:
         """A ControlPolicy, what is wrong with it, or None when there is none of that name."""
         with self._lock:

@@ -30,6 +30,8 @@ class FileJournal:
         lost: rows that could not be kept so far.
     """
 
+    keeps = True
+
     def __init__(self, file: settings.JournalFile, path: Path) -> None:
         self._limits = file
         self._path = path
@@ -130,6 +132,7 @@ class FileJournal:
 class NoJournal:
     """Keeps nothing: for an operator without a journal file; its log tells of writes."""
 
+    keeps = False
     lost = 0
     wants_start = False
 

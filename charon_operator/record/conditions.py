@@ -1,0 +1,165 @@
+"""Conditions of a ChargedApp: what a turn found, in the words of the API.
+
+Reads: facts and outcome of one app, and the conditions it has. Gives: the conditions it should
+have. Never: a number that changes from turn to turn in a message (every change is a write).
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from charon_operator.model.app import Actuation, ChargedApp, Mode
+from charon_operator.model.facts import AppFacts, ObjectiveVerdict, Outcome
+from charon_operator.model.workload import Workload
+from charon_operator.names import ConditionType, Reason
+
+TRUE, FALSE, UNKNOWN = "True", "False", "Unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """One app after a turn.
+
+    Attributes:
+        refused: why the last write was refused, in the API server's words; else empty.
+        writing: an intent to move is being written at this moment.
+    """
+
+    facts: AppFacts
+    outcome: Outcome
+    refused: str = ""
+    writing: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Aspect:
+    """One condition, without its times."""
+
+    kind: ConditionType
+    status: str
+    reason: Reason
+    message: str
+
+
+def aspects(standing: Standing) -> tuple[Aspect, ...]:
+    """The five conditions; `Ready` sums up the others but for the objectives."""
+    others = (_metrics(standing), _objectives(standing), _actuating(standing), _owner(standing))
+    return (_ready(standing, others), *others)
+
+
+def dated(
+    found: Iterable[Aspect],
+    previous: Sequence[Mapping[str, Any]],
+    generation: int,
+    now: str,
+) -> list[dict[str, Any]]:
+    """Conditions with times: a transition is a change of status, not of reason or message.
+
+    Args:
+        found: the aspects.
+        previous: conditions as they are in the status.
+        generation: of the spec they speak of.
+        now: RFC 3339.
+    """
+    before = {str(item.get("type")): item for item in previous}
+    return [_dated(aspect, before.get(aspect.kind), generation, now) for aspect in found]
+
+
+def _dated(
+    aspect: Aspect, before: Mapping[str, Any] | None, generation: int, now: str
+) -> dict[str, Any]:
+    since = before.get("lastTransitionTime") if before else None
+    kept = before is not None and before.get("status") == aspect.status and isinstance(since, str)
+    return {
+        "type": aspect.kind.value,
+        "status": aspect.status,
+        "reason": aspect.reason.value,
+        "message": aspect.message,
+        "lastTransitionTime": since if kept else now,
+        "observedGeneration": generation,
+    }
+
+
+def _ready(standing: Standing, others: Sequence[Aspect]) -> Aspect:
+    kind, outcome, facts = ConditionType.READY, standing.outcome, standing.facts
+    if outcome.problem is not None:
+        problem = outcome.problem
+        return Aspect(kind, FALSE, problem.reason, f"{problem.field}: {problem.message}")
+    if not isinstance(facts.workload, Workload):
+        return Aspect(kind, UNKNOWN, Reason.NOT_YET_ASKED, "The target has not been read yet.")
+    metrics, _, actuating, owner = others
+    if owner.status == TRUE:
+        return Aspect(kind, FALSE, owner.reason, owner.message)
+    if facts.forced_advisory:
+        return Aspect(kind, FALSE, Reason.FORCED_ADVISORY, facts.forced_advisory)
+    if metrics.status != TRUE:
+        return Aspect(kind, metrics.status, metrics.reason, metrics.message)
+    if actuating.reason is Reason.WRITE_REFUSED:
+        return Aspect(kind, FALSE, actuating.reason, actuating.message)
+    if _advises(standing):
+        return Aspect(kind, TRUE, Reason.ADVISING, "Decides and records; writes nothing.")
+    return Aspect(kind, TRUE, Reason.CONTROLLING, f"Controls {facts.workload.target}.")
+
+
+def _metrics(standing: Standing) -> Aspect:
+    kind, outcome = ConditionType.METRICS_HEALTHY, standing.outcome
+    if outcome.problem is not None or not standing.facts.readings:
+        return Aspect(kind, UNKNOWN, Reason.NOT_YET_ASKED, "No metric has been asked for yet.")
+    if not outcome.missing:
+        return Aspect(kind, TRUE, Reason.ALL_FRESH, "Every indicator has a fresh value.")
+    listed = ", ".join(f"{name} ({one.reason})" for name, one in sorted(outcome.missing.items()))
+    if outcome.blind_fleet:
+        message = f"No usable value for {listed}; many apps lost theirs at once: see to Mimir."
+        return Aspect(kind, FALSE, Reason.BLIND_FLEET, message)
+    message = f"No usable value for {listed}; replicas are not lowered."
+    return Aspect(kind, FALSE, Reason.MISSING, message)
+
+
+def _objectives(standing: Standing) -> Aspect:
+    kind, states = ConditionType.OBJECTIVES_MET, standing.outcome.objectives
+    bad = sorted(one.name for one in states if one.verdict is ObjectiveVerdict.VIOLATED)
+    if bad:
+        message = f"Below target over the window: {', '.join(bad)}."
+        return Aspect(kind, FALSE, Reason.BELOW_TARGET, message)
+    if states and all(one.verdict is ObjectiveVerdict.MET for one in states):
+        return Aspect(kind, TRUE, Reason.WITHIN_TARGET, "All objectives are within their targets.")
+    if not standing.facts.attainments:
+        message = "Attainment over the window has not been computed yet."
+        return Aspect(kind, UNKNOWN, Reason.NOT_YET_ASKED, message)
+    message = "Too little of the window was observed to judge the objectives."
+    return Aspect(kind, UNKNOWN, Reason.LOW_COVERAGE, message)
+
+
+def _actuating(standing: Standing) -> Aspect:
+    kind, outcome, facts = ConditionType.ACTUATING, standing.outcome, standing.facts
+    if outcome.problem is not None:
+        return Aspect(
+            kind, FALSE, outcome.problem.reason, "Nothing is written until this is mended."
+        )
+    if standing.refused:
+        return Aspect(kind, FALSE, Reason.WRITE_REFUSED, standing.refused)
+    if facts.forced_advisory:
+        return Aspect(kind, FALSE, Reason.FORCED_ADVISORY, facts.forced_advisory)
+    if _advises(standing):
+        return Aspect(kind, FALSE, Reason.ADVISING, "Advisory: nothing is written.")
+    if standing.writing:
+        return Aspect(kind, TRUE, Reason.WRITING, "A change of replicas is being written.")
+    if outcome.settling:
+        failure = facts.workload.replica_failure if isinstance(facts.workload, Workload) else ""
+        message = f"Pods cannot be made: {failure}" if failure else "Pods are becoming ready."
+        return Aspect(kind, TRUE, Reason.WAITING_FOR_PODS, message)
+    return Aspect(kind, FALSE, Reason.SETTLED, "The target has the replicas asked for, all ready.")
+
+
+def _owner(standing: Standing) -> Aspect:
+    kind, conflict = ConditionType.OWNERSHIP_CONFLICT, standing.outcome.conflict
+    if conflict is None:
+        return Aspect(kind, FALSE, Reason.SOLE_OWNER, "Nobody else is known to scale the target.")
+    return Aspect(kind, TRUE, conflict.reason, conflict.message)
+
+
+def _advises(standing: Standing) -> bool:
+    app = standing.facts.app
+    if not isinstance(app, ChargedApp):
+        return True
+    return app.spec.mode is Mode.ADVISORY or app.spec.replicas.actuation is Actuation.METRIC

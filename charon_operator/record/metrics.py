@@ -1,0 +1,205 @@
+"""Metrics of the operator itself, in a registry of their own.
+
+Reads: what the fleet last knew of every app, at the moment of a scrape. Gives: the text a scraper
+takes. Never: a series of an app that is gone, work in a turn that only a scrape needs.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+import prometheus_client
+from prometheus_client import core, registry
+
+from charon_operator.model.facts import AppFacts, Outcome
+from charon_operator.model.reading import Reading
+from charon_operator.model.workload import Key, Workload
+from charon_operator.names import Metric
+
+# What a scrape may find; the class of this name is the library's own.
+_Family = core.Metric
+_SECONDS: Final = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+_APP: Final = ("namespace", "name")
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What is known of one app after its last turn."""
+
+    facts: AppFacts
+    outcome: Outcome
+    decided_at_s: float = 0.0
+
+    @property
+    def sampled_at_s(self) -> float | None:
+        """When the data of the winning demand was sampled, s since 1970; None without one."""
+        age_s = self.outcome.decision.demand_age_s
+        return None if age_s is None else self.decided_at_s - age_s
+
+    @property
+    def remembered(self) -> bool:
+        """Whether the turn came as far as to remember the app."""
+        return self.outcome.problem is None and isinstance(self.facts.workload, Workload)
+
+
+class Asked(Protocol):
+    """Running totals of what was asked of the metric store."""
+
+    queries: int
+    requests: int
+
+
+class Metrics:
+    """Counters that a turn moves, and a registry that joins them with what is known at a scrape.
+
+    Attributes:
+        registry: what a scrape reads.
+    """
+
+    def __init__(self) -> None:
+        self.registry = registry.CollectorRegistry()
+        self.decisions = self._counter(Metric.DECISIONS, "Decisions, by reason.", "reason")
+        self.limited = self._counter(
+            Metric.LIMITED, "Decisions that a limit changed, by limit.", "limit"
+        )
+        self.writes = self._counter(
+            Metric.API_WRITES, "Writes to the API server.", "resource", "outcome"
+        )
+        self.status_failures = self._counter(
+            Metric.STATUS_WRITE_FAILURES, "Writes of a status that failed, by outcome.", "outcome"
+        )
+        self.turn_seconds = self._histogram(
+            Metric.TURN_SECONDS, "What a turn took, from gathering to the last decision."
+        )
+        self.turn_late_seconds = self._histogram(
+            Metric.TURN_LATE_SECONDS, "How long after it was due a turn began."
+        )
+        self.metric_to_patch = self._histogram(
+            Metric.METRIC_TO_PATCH, "From the sample that a change stood on to its write."
+        )
+        self.dead_time = self._histogram(
+            Metric.PIPELINE_DEAD_TIME, "Age of a sample when it was first decided on."
+        )
+
+    def gauge(self, name: Metric, text: str, value: Callable[[], float]) -> None:
+        """A gauge that is asked at every scrape."""
+        gauge = prometheus_client.Gauge(name.value, text, registry=self.registry)
+        gauge.set_function(value)
+
+    def total(self, name: Metric, text: str, value: Callable[[], float]) -> None:
+        """A counter whose total somebody else keeps, asked at every scrape."""
+        self.registry.register(_Total(name, text, value))
+
+    def apps(self, views: Callable[[], Iterable[View]], now_s: Callable[[], float]) -> None:
+        """What is known of the apps, asked at every scrape; those that are gone are not there."""
+        self.registry.register(_Apps(views, now_s))
+
+    def asked(self, counters: Asked) -> None:
+        """What was asked of the metric store."""
+        self.total(Metric.QUERIES, "Queries asked.", lambda: counters.queries)
+        self.total(Metric.QUERY_REQUESTS, "Requests sent for them.", lambda: counters.requests)
+
+    def decided(self, outcomes: Iterable[Outcome]) -> None:
+        """Count a turn's decisions."""
+        reasons: dict[str, int] = {}
+        limits: dict[str, int] = {}
+        for outcome in outcomes:
+            decision = outcome.decision
+            reasons[decision.reason.value] = reasons.get(decision.reason.value, 0) + 1
+            for clamp in decision.clamps:
+                limits[str(clamp.limit)] = limits.get(str(clamp.limit), 0) + 1
+        _add(self.decisions, reasons)
+        _add(self.limited, limits)
+
+    def text(self) -> bytes:
+        """Everything, in the exposition format."""
+        return prometheus_client.generate_latest(self.registry)
+
+    def _counter(self, name: Metric, text: str, *labels: str) -> prometheus_client.Counter:
+        return prometheus_client.Counter(name.value, text, labels, registry=self.registry)
+
+    def _histogram(self, name: Metric, text: str) -> prometheus_client.Histogram:
+        return prometheus_client.Histogram(
+            name.value, text, buckets=_SECONDS, registry=self.registry
+        )
+
+
+def _add(counter: prometheus_client.Counter, counts: Mapping[str, int]) -> None:
+    for label, count in counts.items():
+        counter.labels(label).inc(count)
+
+
+class _Total(registry.Collector):
+    def __init__(self, name: Metric, text: str, value: Callable[[], float]) -> None:
+        self._name = name.value
+        self._text = text
+        self._value = value
+
+    def collect(self) -> Iterator[_Family]:
+        yield core.CounterMetricFamily(self._name, self._text, value=self._value())
+
+
+class _Apps(registry.Collector):
+    def __init__(self, views: Callable[[], Iterable[View]], now_s: Callable[[], float]) -> None:
+        self._views = views
+        self._now_s = now_s
+
+    def describe(self) -> Iterator[_Family]:
+        # Said so that registering does not ask for apps before there is a fleet.
+        return iter(())
+
+    def collect(self) -> Iterator[_Family]:
+        families = {
+            name: core.GaugeMetricFamily(name.value, text, labels=labels)
+            for name, (text, labels) in _FAMILIES.items()
+        }
+        count = 0
+        now_s = self._now_s()
+        for view in self._views():
+            count += 1
+            for name, labels, value in _samples(view, now_s):
+                families[name].add_metric(labels, value)
+        families[Metric.APPS].add_metric([], count)
+        yield from families.values()
+
+
+_INDICATOR: Final = (*_APP, "indicator")
+_OBJECTIVE: Final = (*_APP, "objective")
+_FAMILIES: Final[Mapping[Metric, tuple[str, tuple[str, ...]]]] = {
+    Metric.DESIRED_REPLICAS: ("Replicas wanted, after limits.", _APP),
+    Metric.RAW_REPLICAS: ("Replicas that the control law asked for, before limits.", _APP),
+    Metric.CURRENT_REPLICAS: ("Replicas that the target asks for (spec.replicas).", _APP),
+    Metric.INDICATOR_VALUE: ("Value of an indicator, in its own unit.", _INDICATOR),
+    Metric.INDICATOR_AGE: ("Age of the oldest sample that a value stands on.", _INDICATOR),
+    Metric.INDICATOR_MISSING: ("1: an indicator has no usable value.", (*_INDICATOR, "reason")),
+    Metric.OBJECTIVE_ATTAINMENT: ("Share of the observed time that was good.", _OBJECTIVE),
+    Metric.OBJECTIVE_COVERAGE: ("Share of the window that was observed.", _OBJECTIVE),
+    Metric.APPS: ("Apps known.", ()),
+}
+
+
+def _samples(view: View, now_s: float) -> Iterator[tuple[Metric, list[str], float]]:
+    facts, outcome = view.facts, view.outcome
+    app = _labels(facts.key)
+    decision = outcome.decision
+    if isinstance(facts.workload, Workload):
+        yield Metric.CURRENT_REPLICAS, app, facts.workload.replicas
+        # Nothing is wanted of an app that cannot be controlled: an HPA must not obey a guess.
+        if outcome.problem is None:
+            yield Metric.DESIRED_REPLICAS, app, decision.final
+    if decision.raw is not None:
+        yield Metric.RAW_REPLICAS, app, decision.raw
+    for name, one in facts.readings.items():
+        if isinstance(one, Reading):
+            yield Metric.INDICATOR_VALUE, [*app, name], one.value
+            yield Metric.INDICATOR_AGE, [*app, name], max(0.0, now_s - one.sampled_at_s)
+        else:
+            yield Metric.INDICATOR_MISSING, [*app, name, one.reason.value], 1
+    for state in outcome.objectives:
+        if state.attainment is not None:
+            yield Metric.OBJECTIVE_ATTAINMENT, [*app, state.name], state.attainment
+            yield Metric.OBJECTIVE_COVERAGE, [*app, state.name], state.coverage
+
+
+def _labels(key: Key) -> list[str]:
+    return [key.namespace, key.name]

@@ -1,0 +1,197 @@
+"""The status of a ChargedApp: composed from a turn, written when a state changes.
+
+Reads: a `Standing` and the status as it is. Gives: the status as it should be, and the smallest
+merge patch that is worth a write, or None. Never: a write because a number moved within its band.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from charon_operator.model.body import micro_time
+from charon_operator.model.decision import Decision
+from charon_operator.model.facts import ObjectiveState
+from charon_operator.model.workload import Workload
+from charon_operator.names import Reason
+from charon_operator.record import conditions
+from charon_operator.record.conditions import Standing
+
+Json = dict[str, Any]
+Status = Mapping[str, Any]
+
+# What only refines a state that is already told (bands, words, counts) may wait this long.
+SOFT_INTERVAL_S: Final = 60.0
+_BAND_PERCENT: Final = 10
+# An objective that was missed a thousandfold is not more missed at each further percent.
+_LOWEST_PERCENT: Final = -1000
+_MOVES: Final = (Reason.RAISED.value, Reason.LOWERED.value)
+# Between these the pods are on their way; telling the difference is not worth a write of its own.
+_ON_THE_WAY: Final = (Reason.WRITING.value, Reason.WAITING_FOR_PODS.value)
+
+
+def compose(standing: Standing, previous: Status, now_s: float) -> Json:
+    """The status as it should be after a turn.
+
+    Args:
+        standing: the app after the turn.
+        previous: its status as last written or seen; it may be forged, so only times and the last
+            decision are carried over, if they have the right form.
+        now_s: seconds since 1970.
+    """
+    outcome, facts = standing.outcome, standing.facts
+    conflict = outcome.conflict
+    found = conditions.dated(
+        conditions.aspects(standing),
+        _items(previous, "conditions"),
+        outcome.generation,
+        _time(now_s),
+    )
+    decision, workload = outcome.decision, facts.workload
+    replicas = None
+    if isinstance(workload, Workload):
+        replicas = {"current": workload.replicas, "desired": decision.final}
+    return {
+        "observedGeneration": outcome.generation,
+        "conditions": found,
+        "objectives": _objectives(outcome.objectives, _items(previous, "objectives")),
+        "replicas": replicas,
+        "pendingAction": None,
+        "lastDecision": _last_decision(standing, previous.get("lastDecision"), now_s),
+        "conflicts": []
+        if conflict is None
+        else [{"manager": conflict.manager, "field": conflict.field}],
+    }
+
+
+def intent(standing: Standing, previous: Status, now_s: float) -> Json:
+    """The status that announces a move, before it is made."""
+    decision = standing.outcome.decision
+    return {
+        **compose(standing, previous, now_s),
+        "pendingAction": {
+            "id": decision.decision_id,
+            "knob": decision.knob,
+            "from": decision.current,
+            "to": decision.final,
+            "time": micro_time(now_s),
+        },
+        "lastDecision": _decided(decision, now_s),
+    }
+
+
+def patch(previous: Status, wanted: Json, since_last_s: float) -> Json | None:
+    """The smallest merge patch that is worth a write now, or None.
+
+    Args:
+        previous: the status as last written or seen.
+        wanted: as composed.
+        since_last_s: seconds since the last write of this status.
+    """
+    changed = changes(previous, wanted)
+    if not changed:
+        return None
+    if since_last_s >= SOFT_INTERVAL_S or _state(previous) != _state(wanted):
+        return changed
+    return None
+
+
+def changes(previous: Status, wanted: Json) -> Json:
+    """Every top-level field that differs; empty and absent are the same."""
+    return {
+        name: value
+        for name, value in wanted.items()
+        if (value or None) != (previous.get(name) or None)
+    }
+
+
+def merged(previous: Status, patched: Status) -> Json:
+    """The status after a merge patch of top-level fields."""
+    return {name: value for name, value in {**previous, **patched}.items() if value is not None}
+
+
+def _state(status: Status) -> tuple[object, ...]:
+    """What has to be told at once."""
+    told = tuple(
+        (
+            item.get("type"),
+            item.get("status"),
+            _ON_THE_WAY[0] if item.get("reason") in _ON_THE_WAY else item.get("reason"),
+            item.get("observedGeneration"),
+        )
+        for item in _items(status, "conditions")
+    )
+    return status.get("observedGeneration"), told, status.get("conflicts") or None
+
+
+def _last_decision(standing: Standing, before: Any, now_s: float) -> Any:
+    decision = standing.outcome.decision
+    known: Mapping[str, Any] = before if isinstance(before, Mapping) else {}
+    # A move is told by its intent.
+    if standing.outcome.problem is not None or decision.moves:
+        return before
+    # What stands behind the present count is kept until something else does.
+    if known and decision.reason is Reason.UNCHANGED:
+        return before
+    found = _decided(decision, now_s)
+    told = ("reason", "to", "limitedBy") if decision.reason in _MOVES else ("reason", "limitedBy")
+    same = bool(known) and all(known.get(name) == found[name] for name in told)
+    return before if same else found
+
+
+def _decided(decision: Decision, now_s: float) -> Json:
+    found: Json = {
+        "time": micro_time(now_s),
+        "decisionId": decision.decision_id,
+        "knob": decision.knob,
+        "from": decision.current,
+        "to": decision.final,
+        "reason": decision.reason.value,
+        "message": decision.message,
+        "limitedBy": list(dict.fromkeys(str(clamp.limit) for clamp in decision.clamps)),
+    }
+    # An absent key is kept by a merge patch, so the last decision is always told whole.
+    return {**found, "raw": decision.raw}
+
+
+def _objectives(
+    states: Sequence[ObjectiveState], previous: Sequence[Mapping[str, Any]]
+) -> list[Json]:
+    before = {str(item.get("name")): item for item in previous}
+    return [_objective(state, before.get(state.name)) for state in states]
+
+
+def _objective(state: ObjectiveState, before: Mapping[str, Any] | None) -> Json:
+    found = {
+        "name": state.name,
+        "state": state.verdict.value,
+        "coverage": str(_band(state.coverage)),
+    }
+    if state.budget_remaining is not None:
+        found["budgetRemaining"] = str(_band(state.budget_remaining))
+    same = before is not None and all(before.get(name) == told for name, told in found.items())
+    if (
+        same
+        and before is not None
+        and ("budgetRemaining" in before) == ("budgetRemaining" in found)
+    ):
+        return dict(before)
+    if state.attainment is not None:
+        found["attainment"] = f"{100 * state.attainment:.2f}"
+    return found
+
+
+def _band(share: float) -> int:
+    """Percent, rounded down to its band."""
+    # A share such as 0.3 is a little less than three bands of 0.1 in binary.
+    percent = math.floor(100 * share / _BAND_PERCENT + 1e-9) * _BAND_PERCENT
+    return max(_LOWEST_PERCENT, percent)
+
+
+def _items(status: Status, name: str) -> list[Mapping[str, Any]]:
+    found = status.get(name)
+    return [item for item in found if isinstance(item, Mapping)] if isinstance(found, list) else []
+
+
+def _time(now_s: float) -> str:
+    # Conditions carry whole seconds, as metav1.Time does.
+    return f"{micro_time(math.floor(now_s))[:19]}Z"
