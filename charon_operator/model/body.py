@@ -146,14 +146,19 @@ def scaled_by(body: Mapping[str, Any], kind: str) -> tuple[Target, Rival] | None
 
 
 def pending(status: Mapping[str, Any], now_s: float) -> PendingAction | None:
-    """The intent found in a status, or None.
+    """The intent found in a status, else the last decision that moved something, or None.
+
+    An intent is taken back once the target shows it; the decision behind it stays.
 
     A status can be forged: a time that is missing, unreadable or in the future becomes now, which
     only lengthens a cooldown.
     """
     found = _part(status, "pendingAction")
-    start, to = found.get("from"), found.get("to")
-    action_id, knob = found.get("id"), found.get("knob")
+    action_id = found.get("id")
+    if not found:
+        found = _part(status, "lastDecision")
+        action_id = found.get("decisionId") if found.get("from") != found.get("to") else None
+    start, to, knob = found.get("from"), found.get("to"), found.get("knob")
     if not (isinstance(action_id, str) and action_id and isinstance(knob, str) and knob):
         return None
     if not (_is_count(start) and _is_count(to)):

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from charon_operator.decide import recall
-from charon_operator.model import memory
+from charon_operator.model import body, memory
 from charon_operator.model.decision import Demand, PendingAction
 from charon_operator.model.memory import (
     Action,
@@ -120,3 +120,22 @@ def test_current_count_is_recommended_at_first_sight_and_after_silence() -> None
     assert recall.seeded(seeded, policy, 9, 1300.0) == seeded
     late = recall.seeded(seeded, policy, 9, 1301.0)
     assert late.recommendations[-1] == Recommendation(1301.0, 9)
+
+
+@pytest.mark.parametrize(
+    ("to", "start"),
+    [
+        pytest.param(4, 9, id="a move whose intent was taken back still counts as acted"),
+        pytest.param(9, None, id="a decision to stay says nothing: a full cooldown"),
+    ],
+)
+def test_last_move_of_the_status_counts_as_acted(to: int, start: int | None) -> None:
+    last = {
+        "decisionId": "id",
+        "knob": "replicas",
+        "from": 9,
+        "to": to,
+        "time": "2026-11-01T12:00:00.000000Z",
+    }
+    found = body.pending({"pendingAction": None, "lastDecision": last}, 2e9)
+    assert (found and found.start) == start
