@@ -157,3 +157,4 @@ class Metric(StrEnum):
     FLEET_BLIND = "charon_fleet_blind"
     INFORMER_RESTARTS = "charon_informer_restarts_total"
     INFORMER_SYNCED = "charon_informer_synced"
+    JOURNAL_ROWS_LOST = "charon_journal_rows_lost_total"

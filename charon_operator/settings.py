@@ -15,6 +15,7 @@ from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
+    SettingsError,
 )
 
 from charon_operator.errors import ConfigurationError
@@ -187,6 +188,9 @@ def load(file: Path | None, **overrides: Any) -> Settings:
         message = first["msg"].removeprefix("Value error, ")
         where = f"{file}: " if file else ""
         raise ConfigurationError(f"{where}{path}: {message}") from None
+    except SettingsError as error:
+        # A list or a group of settings given as one variable has to be JSON.
+        raise ConfigurationError(f"environment: {str(error).splitlines()[0]}") from None
 
 
 def _read_yaml(file: Path) -> dict[str, Any]:

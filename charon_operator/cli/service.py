@@ -1,0 +1,196 @@
+"""The operator put together: clients, informer, Lease, fleet, health; started and ended in order.
+
+Reads: the configuration. Gives: a running operator until a signal. Never: a decision.
+
+    up:   health -> informer -> Lease -> fleet          (a standby is alive from the start)
+    down: fleet (writes under way end) -> Lease given back -> informer -> health
+"""
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import socket
+import time
+import uuid
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from charon_operator import __version__, ports, settings
+from charon_operator.clients import dryrun, health, kube
+from charon_operator.clients.mimir import MimirClient
+from charon_operator.handlers.supervisor import InformerThread
+from charon_operator.loop.fleet import Fleet
+from charon_operator.loop.leader import Leader
+from charon_operator.loop.snapshot import Snapshot
+from charon_operator.names import Metric
+from charon_operator.observe.gather import Gatherer
+from charon_operator.record import journal_file
+
+_log = logging.getLogger(__name__)
+
+_INFORMER_END_S = 5.0
+_RELEASE_S = 3.0
+
+
+class SystemClock:
+    """The machine's clock."""
+
+    def wall_s(self) -> float:
+        """Seconds since 1970."""
+        return time.time()
+
+    def monotonic_s(self) -> float:
+        """Seconds since some moment."""
+        return time.monotonic()
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the command line says beside the configuration."""
+
+    kubeconfig: Path | None = None
+    context: str | None = None
+    dry_run: bool = False
+
+
+async def serve(configured: settings.Settings, options: Options) -> None:
+    """Run the operator until SIGTERM or SIGINT.
+
+    Raises:
+        ConfigurationError: it cannot start; the text says why.
+    """
+    stop = asyncio.Event()
+    with _signals(stop):
+        identity = f"{socket.gethostname()}-{uuid.uuid4().hex[:8]}"
+        client = await kube.connect(options.kubeconfig, options.context, instance=identity)
+        async with client, MimirClient(configured.mimir) as source:
+            operator = _Operator(configured, options, client, source, identity)
+            await operator.run(stop)
+    _log.info("Ended")
+
+
+class _Operator:
+    """One life of the operator."""
+
+    def __init__(
+        self,
+        configured: settings.Settings,
+        options: Options,
+        client: kube.KubeClient,
+        source: MimirClient,
+        identity: str,
+    ) -> None:
+        self._configured = configured
+        clock = SystemClock()
+        self._clock = clock
+        self._snapshot = Snapshot(clock)
+        self._informer = InformerThread(
+            self._snapshot, client.access, namespaces=configured.watch_namespaces
+        )
+        self._leader = _leader(configured, options, client, clock, identity)
+        client.fence = lambda: self._leader.remaining_s
+        cluster: ports.Cluster = dryrun.DryRunCluster(client) if options.dry_run else client
+        self._journal = _journal(configured.journal)
+        self._fleet = Fleet(
+            self._snapshot,
+            Gatherer(source, configured.mimir),
+            cluster,
+            self._journal,
+            clock,
+            leader=self._leader,
+            configured=configured,
+        )
+        metrics = self._fleet.metrics
+        metrics.total(
+            Metric.INFORMER_RESTARTS,
+            "Lives of the informer that ended without being asked to.",
+            lambda: self._informer.restarts,
+        )
+        metrics.total(
+            Metric.JOURNAL_ROWS_LOST,
+            "Rows of the journal that could not be kept.",
+            lambda: self._journal.lost,
+        )
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Up, until `stop` is set, and down."""
+        pulse = health.Pulse(
+            silent_s=lambda: self._clock.monotonic_s() - self._fleet.heartbeat_s,
+            unready=self._unready,
+            metrics=self._fleet.metrics.text,
+        )
+        async with health.HealthServer(self._configured.health, pulse) as server:
+            _log.info("charon %s; health and metrics on port %d", __version__, server.port)
+            with self._recording():
+                self._informer.start()
+                leading = asyncio.create_task(self._leader.run())
+                try:
+                    await self._fleet.run(stop)
+                finally:
+                    await self._down(leading)
+
+    async def _down(self, leading: asyncio.Task[None]) -> None:
+        leading.cancel()
+        await asyncio.gather(leading, return_exceptions=True)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_RELEASE_S):
+                await self._leader.release()
+        if not await asyncio.to_thread(self._informer.stop, _INFORMER_END_S):
+            _log.warning("The informer did not end in time; it ends with the process")
+
+    @contextlib.contextmanager
+    def _recording(self) -> Iterator[None]:
+        if isinstance(self._journal, journal_file.NoJournal):
+            yield
+            return
+        with self._journal:
+            yield
+
+    def _unready(self) -> Sequence[str]:
+        if self._snapshot.synced:
+            return ()
+        return self._informer.problems or ("not every watched kind has been listed yet",)
+
+
+def _leader(
+    configured: settings.Settings,
+    options: Options,
+    client: kube.KubeClient,
+    clock: ports.Clock,
+    identity: str,
+) -> Leader:
+    limits = configured.lease
+    if options.dry_run:
+        # A dry run writes nothing, so it must not take the Lease from one that does.
+        limits = limits.model_copy(update={"enabled": False})
+    lease = client.lease(limits.namespace, limits.name)
+    return Leader(lease, limits, clock, identity)
+
+
+def _journal(kept: settings.JournalFile) -> journal_file.FileJournal | journal_file.NoJournal:
+    if kept.path is None:
+        return journal_file.NoJournal()
+    return journal_file.FileJournal(kept, kept.path)
+
+
+@contextlib.contextmanager
+def _signals(stop: asyncio.Event) -> Iterator[None]:
+    """The first SIGTERM or SIGINT ends in order, the second at once."""
+    loop, asked = asyncio.get_running_loop(), (signal.SIGTERM, signal.SIGINT)
+
+    def end(number: int) -> None:
+        if stop.is_set():
+            os._exit(128 + number)
+        _log.info("%s: writes under way are completed, then it ends", signal.strsignal(number))
+        stop.set()
+
+    for number in asked:
+        loop.add_signal_handler(number, end, number)
+    try:
+        yield
+    finally:
+        for number in asked:
+            loop.remove_signal_handler(number)
