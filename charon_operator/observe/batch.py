@@ -116,8 +116,9 @@ class Batch:
     def _plan(self, bundles: Bundles, size: int | None) -> tuple[plan.Request, ...]:
         most = self._mimir.max_terms_per_request
         if size is None:
-            return plan.plan(bundles, most)
-        return plan.plan(bundles, min(most, size), min(plan.MAX_MEMBERS, size))
+            return plan.plan(bundles, plan.Room(most))
+        room = plan.Room(min(most, size), min(plan.MAX_MEMBERS, size), size)
+        return plan.plan(bundles, room)
 
     def _plan_all(self, bundles: Bundles) -> tuple[plan.Request, ...]:
         """The plan for everything, kept for when the same is asked again."""

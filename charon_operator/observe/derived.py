@@ -62,7 +62,8 @@ def freshness(node: tree.Node) -> tuple[tree.Node, ...]:
     """One question a selector: when its oldest series was sampled, in s since 1970.
 
     The oldest answer is the query's; a selector without series is not an answer (`a or b` may do
-    without one of them), and a query none of whose selectors has series has no age.
+    without one of them), and a query none of whose selectors has series has no age. The sample of
+    a recording rule is as old as the rule's last evaluation, whatever the age of its inputs.
     """
     return tuple(tree.Aggregate("min", _sampled(*found)) for found in lags(node))
 

@@ -17,6 +17,7 @@ MAX_BYTES: Final = 48 * 1024
 MAX_WEIGHT: Final = 1200
 # A merged query names its members in its matchers, which makes it long.
 MAX_MEMBERS: Final = 250
+MAX_TERMS: Final = 10_000
 
 Answers = dict[tuple[str, str], Vector]
 
@@ -118,16 +119,31 @@ def _by_mark(series: Iterable[Series]) -> Mapping[str, list[Series]]:
     return split
 
 
-def plan(
-    bundles: Sequence[Sequence[terms.Term]], max_parts: int, max_members: int = MAX_MEMBERS
-) -> tuple[Request, ...]:
+@dataclass(frozen=True, slots=True)
+class Room:
+    """What a request may hold: parts, terms merged into one part, and terms in all."""
+
+    parts: int
+    members: int = MAX_MEMBERS
+    terms: int = MAX_TERMS
+
+    def fits(self, parts: Sequence[Part]) -> bool:
+        """Whether these may go into one request."""
+        return (
+            len(parts) <= self.parts
+            and sum(len(part.members) for part in parts) <= self.terms
+            and sum(len(part.text) + 48 for part in parts) <= MAX_BYTES
+            and sum(part.weight + 2 for part in parts) <= MAX_WEIGHT
+        )
+
+
+def plan(bundles: Sequence[Sequence[terms.Term]], room: Room) -> tuple[Request, ...]:
     """Pack questions.
 
     Args:
         bundles: terms that belong together (a value and its age) and go into one request where the
             bounds allow; terms with one key are asked once.
-        max_parts: how many parts a request may have.
-        max_members: how many terms may be merged into one part.
+        room: what a request may hold.
     """
     unique: dict[tuple[str, str], terms.Term] = {}
     for bundle in bundles:
@@ -136,11 +152,11 @@ def plan(
     part_of = {
         member.key: part
         for group in _alike(unique.values())
-        for start in range(0, len(group), max_members)
-        for part in _parts_of(group[start : start + max_members])
+        for start in range(0, len(group), room.members)
+        for part in _parts_of(group[start : start + room.members])
         for member in part.members
     }
-    return tuple(_pack(bundles, part_of, max_parts))
+    return tuple(_pack(bundles, part_of, room))
 
 
 def _alike(found: Iterable[terms.Term]) -> Iterator[tuple[terms.Term, ...]]:
@@ -167,7 +183,7 @@ def _parts_of(group: tuple[terms.Term, ...]) -> tuple[Part, ...]:
 def _pack(
     bundles: Sequence[Sequence[terms.Term]],
     part_of: Mapping[tuple[str, str], Part],
-    max_parts: int,
+    room: Room,
 ) -> Iterator[Request]:
     """Fill requests in the order of the bundles, one open request a tenant."""
     open_: dict[str, list[Part]] = {}
@@ -180,9 +196,9 @@ def _pack(
                 placed.add(id(part))
                 block.append((term.tenant, part))
         for tenant, pieces in _by_tenant(block).items():
-            for piece in _blocks(pieces, max_parts):
+            for piece in _blocks(pieces, room):
                 current = open_.setdefault(tenant, [])
-                if current and not _fits([*current, *piece], max_parts):
+                if current and not room.fits([*current, *piece]):
                     yield Request(tenant, tuple(current))
                     current.clear()
                 current.extend(piece)
@@ -198,17 +214,9 @@ def _by_tenant(block: Iterable[tuple[str, Part]]) -> Mapping[str, list[Part]]:
     return split
 
 
-def _blocks(pieces: list[Part], max_parts: int) -> Iterator[list[Part]]:
+def _blocks(pieces: list[Part], room: Room) -> Iterator[list[Part]]:
     """A bundle's parts together, or one by one where they do not fit into one request."""
-    if _fits(pieces, max_parts):
+    if room.fits(pieces):
         yield pieces
     else:
         yield from ([piece] for piece in pieces)
-
-
-def _fits(parts: Sequence[Part], max_parts: int) -> bool:
-    return (
-        len(parts) <= max_parts
-        and sum(len(part.text) + 48 for part in parts) <= MAX_BYTES
-        and sum(part.weight + 2 for part in parts) <= MAX_WEIGHT
-    )

@@ -131,10 +131,7 @@ class _Compiler:
             enclosed = scope.apply(node, self._scope, self._values)
         except scope.ScopeError as error:
             scope.refuse(error, indicator.query, field)
-        text = tree.render(enclosed)
-        if not scope.carries(enclosed, self._scope, self._values) or not promql.same(
-            text, enclosed
-        ):
+        if not scope.carries(enclosed, self._scope, self._values):
             raise QueryError(field, "cannot be scoped safely: write it in simpler terms")
         return enclosed
 

@@ -163,6 +163,22 @@ async def test_a_heavy_query_when_it_times_out_again_and_again_then_the_others_g
     assert lost[-1] == 1
 
 
+async def test_a_heavy_query_when_merged_with_others_then_they_get_away_too() -> None:
+    text = 'sum(x{app="$target"})'
+    bundles = []
+    for number in range(600):
+        one = apps.compiled(apps.app(text, target=f"t{number}e")).indicators[0]
+        bundles.append([one.value, *one.freshness])
+    store = Store(lambda asked: TIMEOUT if "t77e" in asked else None)
+    asker = _asker(store)
+    lost = [
+        len(_failed(bundles, await asker.ask(bundles, 1000.0 + turn, 5.0))) for turn in range(14)
+    ]
+    assert lost[0] == 600
+    assert lost[3] < 200
+    assert lost[-1] == 1
+
+
 async def test_everything_rejected_when_a_proxy_has_gone_mad_then_the_load_is_bounded() -> None:
     store, bundles = Store(lambda text: REJECTED), _terms(1000)
     asker = _asker(store)
@@ -225,7 +241,7 @@ def test_a_plan_when_made_then_its_requests_are_within_the_bounds() -> None:
          indicators[0].value]
         for n in range(60)
     ]  # fmt: skip
-    requests = plan.plan(_terms(130) + long, 50)
+    requests = plan.plan(_terms(130) + long, plan.Room(50))
     assert sum(len(request.members) for request in requests) == 190
     for request in requests:
         assert len(request.parts) <= 50
@@ -238,7 +254,7 @@ def test_a_plan_when_value_and_age_belong_together_then_they_share_a_request() -
     for number in range(40):
         one = apps.compiled(apps.app(f"sum(m{number}) / sum(k{number})")).indicators[0]
         bundles.append([one.value, *one.freshness])
-    requests = plan.plan(bundles, 50)
+    requests = plan.plan(bundles, plan.Room(50))
     for bundle in bundles:
         homes = {
             index
