@@ -12,7 +12,6 @@ from charon_operator.model.workload import Target, Workload
 from charon_operator.ports import PlantPod, PodState
 
 GRACE_S: Final = 30.0
-LIMIT_CORES: Final = 1.0
 
 
 @dataclasses.dataclass(slots=True)
@@ -33,10 +32,14 @@ class Cluster:
         target: its name.
         replicas: asked for at the beginning; these pods exist already.
         now_s: the beginning, seconds since 1970.
+        limit_cores: CPU limit of each pod; None without one.
     """
 
-    def __init__(self, target: Target, replicas: int, now_s: float) -> None:
+    def __init__(
+        self, target: Target, replicas: int, now_s: float, limit_cores: float | None = 1.0
+    ) -> None:
         self._target = target
+        self._limit_cores = limit_cores
         self._generation = 1
         self._pods: dict[str, _Pod] = {}
         self._born = 0
@@ -68,7 +71,7 @@ class Cluster:
     def pods(self) -> list[PlantPod]:
         """The pods, terminating ones included."""
         return [
-            PlantPod(pod.name, pod.created_s, pod.ends_s is not None, LIMIT_CORES)
+            PlantPod(pod.name, pod.created_s, pod.ends_s is not None, self._limit_cores)
             for pod in self._pods.values()
         ]
 

@@ -5,7 +5,7 @@ with rows as the live journal has them. Never: a decision of its own, a clock, a
 """
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from charon_operator.lab.readings import Indicators
@@ -16,7 +16,8 @@ from charon_operator.model.app import ChargedApp
 from charon_operator.model.facts import AppFacts, Outcome
 from charon_operator.model.memory import FleetMemory
 from charon_operator.model.policy import ControlPolicy
-from charon_operator.ports import WriteOutcome
+from charon_operator.ports import WriteOutcome, WriteResult
+from charon_operator.record import journal
 from charon_operator.settings import Safety
 
 
@@ -28,12 +29,27 @@ class Run:
     rows: list[Mapping[str, Any]]
 
 
-class Player:
-    """One play of a scene under a policy.
+def run(app: ChargedApp, policy: ControlPolicy, scene: Scene) -> Run:
+    """Play a scene to its end under a policy.
 
     Raises:
         SimulationError: a query holds a form that the simulator does not know.
     """
+    return _Player(app, policy, scene).play()
+
+
+class _Rows:
+    """A journal in memory."""
+
+    def __init__(self) -> None:
+        self.rows: list[Mapping[str, Any]] = []
+
+    def append(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        self.rows.extend(rows)
+
+
+class _Player:
+    """One play of a scene under a policy."""
 
     def __init__(self, app: ChargedApp, policy: ControlPolicy, scene: Scene) -> None:
         self._app = app
@@ -43,11 +59,12 @@ class Player:
         self._memory = FleetMemory()
         self._safety = Safety()
         self._turns = 0
-        self.log: list[tuple[turn.Moment, AppFacts, Outcome]] = []
+        self._journal = _Rows()
+        self._recorder = journal.Recorder(self._journal, "simulation")
 
-    def play(self) -> World:
-        """Play to the end of the scene."""
+    def play(self) -> Run:
         scene, world = self._world.scene, self._world
+        self._recorder.start(world.now_s, self._safety, self._memory)
         period_s = float(self._policy.spec.period_seconds)
         due_s = world.now_s + scene.phase("turn") * period_s
         while due_s <= scene.end_s:
@@ -55,7 +72,7 @@ class Player:
             self._turn()
             due_s += period_s
         world.advance(scene.end_s)
-        return world
+        return Run(world.trace, self._journal.rows)
 
     def _turn(self) -> None:
         world = self._world
@@ -69,15 +86,16 @@ class Player:
         )
         result = turn.turn(self._memory, moment, [facts], self._safety)
         self._memory = result.memory
-        outcome = result.outcomes[0]
-        self.log.append((moment, facts, outcome))
-        if outcome.decision.moves:
-            self._write(outcome)
+        self._recorder.turn(moment.turn_id, moment.now_s, [facts], result.outcomes)
+        if result.outcomes[0].decision.moves:
+            self._write(moment, result.outcomes[0])
 
-    def _write(self, outcome: Outcome) -> None:
-        world = self._world
+    def _write(self, moment: turn.Moment, outcome: Outcome) -> None:
+        world, decision = self._world, outcome.decision
         world.advance(world.now_s + world.scene.pipeline.write_s)
-        world.cluster.scale(outcome.decision.final, world.now_s)
+        world.cluster.scale(decision.final, world.now_s)
+        result = WriteResult(WriteOutcome.WRITTEN)
         self._memory = turn.acted(
-            self._memory, self._app.key, outcome.decision, world.now_s, WriteOutcome.WRITTEN
+            self._memory, self._app.key, decision, world.now_s, result.outcome
         )
+        self._recorder.write(moment.turn_id, world.now_s, self._app.key, decision, result)

@@ -17,7 +17,7 @@ from charon_operator.ports import PlantOutput
 
 # Any moment would do; a fixed one makes the same run write the same journal.
 EPOCH_S: Final = 1_700_000_000.0
-_STRIDE_S: Final = 0.5
+STRIDE_S: Final = 0.5
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -41,6 +41,7 @@ class Scene:
 
     Attributes:
         replicas: that are there, warm, when it begins.
+        limit_cores: CPU limit of each pod; None without one.
         seed: of pods' luck and of the phases of scrapes and turns.
         tail_s: seconds played on after the arrivals have ended.
     """
@@ -49,6 +50,7 @@ class Scene:
     parameters: Parameters
     arrivals: Arrivals
     replicas: int = 1
+    limit_cores: float | None = 1.0
     seed: int = 0
     pipeline: Pipeline = dataclasses.field(default_factory=Pipeline)
     tail_s: float = 120.0
@@ -88,7 +90,7 @@ class World:
     def __init__(self, scene: Scene, *, measured: bool = True) -> None:
         self.scene = scene
         self.now_s = EPOCH_S
-        self.cluster = cluster.Cluster(scene.target, scene.replicas, EPOCH_S)
+        self.cluster = cluster.Cluster(scene.target, scene.replicas, EPOCH_S, scene.limit_cores)
         common = {"namespace": scene.target.namespace, "app": scene.target.name}
         self.store = samples.Store(common, scene.pipeline.send_s)
         self.trace = Trace(scene.step_s, scene.silent_s)
@@ -102,7 +104,7 @@ class World:
     def advance(self, to_s: float) -> None:
         """Let time pass until `to_s`."""
         while self.now_s < to_s:
-            self.now_s = min(to_s, self._scrape_s, self._trace_s, self.now_s + _STRIDE_S)
+            self.now_s = min(to_s, self._scrape_s, self._trace_s, self.now_s + STRIDE_S)
             output = self._step()
             if self.now_s >= self._scrape_s:
                 if self._measured:
@@ -117,7 +119,7 @@ class World:
         return output
 
     def _note(self) -> None:
-        self._trace_s += _STRIDE_S
+        self._trace_s += STRIDE_S
         account = self.plant.account()
         self.trace.add(
             self.now_s,
