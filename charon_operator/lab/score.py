@@ -42,14 +42,10 @@ class Score:
     dead_time_s: float | None
 
 
-def score(trace: Trace, story: Story, *, threshold: float, end_s: float, scrape_s: float) -> Score:
-    """Judge a run from its step to `end_s`.
+def score(trace: Trace, story: Story, *, threshold: float, end_s: float) -> Score:
+    """Judge a run from its step to `end_s`, in seconds since 1970.
 
-    Args:
-        trace: what happened.
-        story: what was decided; an empty one for a run without a controller.
-        threshold: largest queue that is good, units.
-        end_s: end of the horizon, seconds since 1970.
+    Without a controller the story is empty.
     """
     spans = list(_spans(trace, end_s))
     seconds = sum(span for span, _, _ in spans)
