@@ -150,7 +150,14 @@ async def _from_kubeconfig(file: Path, context: str | None) -> Access:
             client_configuration=settled,
             persist_config=False,
         )
-    except (kube_config.ConfigException, yaml.YAMLError, OSError, KeyError, ValueError) as error:
+    except (
+        kube_config.ConfigException,
+        yaml.YAMLError,
+        OSError,
+        LookupError,
+        TypeError,
+        ValueError,
+    ) as error:
         raise ConfigurationError(f"{file} cannot be used: {error}") from None
     return Access(settled, token_file, _plugin_of(loader))
 
@@ -168,7 +175,9 @@ def _plugin_of(loader: Any) -> Callable[[], Awaitable[str]] | None:
 
 def _token_file(file: Path, context: str | None) -> Path | None:
     # The official loader reads it once; a token is renewed by replacing its file.
-    content = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
+    content = yaml.safe_load(file.read_text(encoding="utf-8"))
+    if not isinstance(content, dict):
+        raise kube_config.ConfigException("it is not a kubeconfig")
     wanted = context or content.get("current-context")
     contexts = {c["name"]: c.get("context") or {} for c in content.get("contexts") or []}
     users = {u["name"]: u.get("user") or {} for u in content.get("users") or []}
