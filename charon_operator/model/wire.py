@@ -104,6 +104,8 @@ def _spec_errors(error: ValidationError, field: str, body: Any) -> list[SpecErro
 def _path(root: str, location: tuple[int | str, ...], body: Any) -> str:
     path, here = root, body
     for step in location:
+        if step == "[key]":  # pydantic's mark for the key itself, which is the step before
+            continue
         here = _descend(here, step)
         if isinstance(step, int):
             name = here.get("name") if isinstance(here, Mapping) else None

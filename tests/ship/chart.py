@@ -18,7 +18,7 @@ DEPLOY = ROOT / "deploy" / "charon-operator.yaml"
 HELM = Path(sys.executable).parent / "helm"
 RELEASE, NAMESPACE = "charon-operator", "charon-system"
 CUSTOM_VALUES = Path(__file__).parent / "custom_values.yaml"
-_HEADER = f"""# The chart with its default values, rendered by `make chart`: change the chart, not this.
+_HEADER = f"""# The chart at its defaults, rendered by `make chart`: change the chart, not this.
 apiVersion: v1
 kind: Namespace
 metadata:

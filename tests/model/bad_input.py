@@ -1,0 +1,488 @@
+"""Bad input, one table for two judges: the API server with the CRDs, and our own parsing.
+
+Each row changes one good resource. `refused` is what the API server must say (None: it accepts);
+`field` is what `parse` must name in its SpecError (None: it must survive). Ids are those of the
+project's table of bad input, then a sentence.
+"""
+
+import copy
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+from charon_operator import names
+
+Body = dict[str, Any]
+Change = Callable[[Body], None]
+
+APP: Body = {
+    "apiVersion": names.API_VERSION,
+    "kind": names.CHARGED_APP,
+    "metadata": {"name": "good"},
+    "spec": {
+        "policyRef": {"name": "stream"},
+        "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "consumer"},
+        "capacityPerReplica": {"value": "64", "unit": "frames/s"},
+        "indicators": [{"name": "queued", "query": "sum(frames_queued)", "unit": "frames"}],
+        "bindings": {"backlog": "queued"},
+        "objectives": [
+            {
+                "name": "freshness",
+                "threshold": {"indicator": "queued", "op": "LessThanOrEqual", "value": "600"},
+                "setPoint": "200",
+                "target": "95",
+            }
+        ],
+        "replicas": {"min": 1, "max": 37},
+        "holds": [{"name": "night", "direction": "Down", "until": "2030-01-01T06:00:00Z"}],
+    },
+}
+POLICY: Body = {
+    "apiVersion": names.API_VERSION,
+    "kind": names.CONTROL_POLICY,
+    "metadata": {"name": "good"},
+    "spec": {
+        "periodSeconds": 5,
+        "controller": {"type": "Queueing", "parameters": {"drainSeconds": "10"}},
+        "behavior": {
+            "scaleUp": {"policies": [{"type": "Pods", "value": 4, "periodSeconds": 15}]},
+            "scaleDown": {"stabilizationWindowSeconds": 60, "selectPolicy": "Min"},
+        },
+        "lowering": {"cooldownSeconds": 60, "maxPerHour": 20},
+        "fallback": {"afterSeconds": 60, "strategy": "AtLeast", "replicas": 4},
+    },
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """One bad (or just allowed) resource; see the module."""
+
+    id: str
+    good: Body
+    change: Change
+    refused: str | None
+    field: str | None
+
+    @property
+    def body(self) -> Body:
+        body = copy.deepcopy(self.good)
+        self.change(body)
+        return body
+
+
+def put(path: str, value: Any) -> Change:
+    """Sets what a path as `spec.replicas.max` or `spec.objectives.0.target` names."""
+
+    def change(body: Body) -> None:
+        here, last = _walk(body, path)
+        here[last] = value
+
+    return change
+
+
+def drop(path: str) -> Change:
+    def change(body: Body) -> None:
+        here, last = _walk(body, path)
+        del here[last]
+
+    return change
+
+
+def both(*changes: Change) -> Change:
+    def change(body: Body) -> None:
+        for one in changes:
+            one(body)
+
+    return change
+
+
+def _walk(body: Body, path: str) -> tuple[Any, Any]:
+    here: Any = body
+    *steps, last = [int(step) if step.isdigit() else step for step in path.split(".")]
+    for step in steps:
+        here = here[step]
+    return here, last
+
+
+def app(id: str, change: Change, refused: str | None, field: str | None) -> Row:
+    return Row(id, APP, change, refused, field)
+
+
+def policy(id: str, change: Change, refused: str | None, field: str | None) -> Row:
+    return Row(id, POLICY, change, refused, field)
+
+
+def _named(name: str) -> Body:
+    return {"name": name, "query": "up"}
+
+
+def _objective(**changed: Any) -> Body:
+    return {**APP["spec"]["objectives"][0], **changed}
+
+
+_MAX, _MIN = "spec.replicas.max", "spec.replicas.min"
+_TARGET, _VALUE = "spec.objectives.0.target", "spec.objectives.0.threshold.value"
+_AIM = "spec.objectives.0.setPoint"
+_T, _V = "spec.objectives[freshness].target", "spec.objectives[freshness].threshold.value"
+_A = "spec.objectives[freshness].setPoint"
+_PERIOD = "spec.periodSeconds"
+_PERCENT = 'must be a percentage between "0" and "100", both excluded'
+_DECIMAL = "must be a decimal number in quotes"
+_LESS = "should be less than or equal to 1000"
+_MORE = "should be greater than or equal to 1"
+_TYPED_INT = "must be of type integer"
+_TYPED_TEXT = "must be of type string"
+
+ROWS = [
+    app("a good app", lambda body: None, None, None),
+    policy("a good policy", lambda body: None, None, None),
+    # B1: bounds
+    app("B1 a maximum of 10^9", put(_MAX, 10**9), _LESS, _MAX),
+    app("B1 a maximum of 2^31", put(_MAX, 2**31), _LESS, _MAX),
+    app("B1 a maximum of 2^63", put(_MAX, 2**63), _TYPED_INT, _MAX),
+    app("B1 a minimum of -1", put(_MIN, -1), _MORE, _MIN),
+    app("B1 a minimum of 0", put(_MIN, 0), _MORE, _MIN),
+    app(
+        "B1 a minimum above the maximum", put(_MIN, 38), "min must not be greater", "spec.replicas"
+    ),
+    app("B1 no maximum", drop(_MAX), "spec.replicas.max: Required", _MAX),
+    app("B1 no bounds at all", drop("spec.replicas"), "spec.replicas: Required", "spec.replicas"),
+    policy(
+        "B1 a fallback of 10^9",
+        put("spec.fallback.replicas", 10**9),
+        _LESS,
+        "spec.fallback.replicas",
+    ),
+    # B2: the period
+    *(
+        policy(f"B2 a period of {text!r}", put(_PERIOD, text), _TYPED_INT, _PERIOD)
+        for text in (
+            "1ms",
+            "0s",
+            "-5s",
+            "9999999h",
+            "1.5.2s",
+            " 15s",
+            "１５s",
+            "15",
+            "1_000",
+            "１０",
+        )
+    ),
+    policy("B2 a period of 0", put(_PERIOD, 0), _MORE, _PERIOD),
+    policy("B2 a period of -5", put(_PERIOD, -5), _MORE, _PERIOD),
+    policy("B2 a period above an hour", put(_PERIOD, 3601), "less than or equal to 3600", _PERIOD),
+    policy("B2 a period of 1.5", put(_PERIOD, 1.5), _TYPED_INT, _PERIOD),
+    # B3: numbers in text
+    *(
+        app(f"B3 a target of {text!r}", put(_TARGET, text), _PERCENT, _T)
+        for text in (
+            "NaN",
+            "Infinity",
+            "1e1",
+            "-0",
+            "0",
+            "0.0",
+            "100",
+            "100.1",
+            "-5",
+            "95%",
+            "９５",
+            "1_0",
+            "",
+        )
+    ),
+    app("B3 a target of 1e400", put(_TARGET, "1e400"), _PERCENT, _T),
+    app("B3 a target that is no text", put(_TARGET, 95), _TYPED_TEXT, _T),
+    *(
+        app(f"B3 a threshold of {text!r}", put(_VALUE, text), _DECIMAL, _V)
+        for text in ("NaN", "Infinity", "1e3", "600 frames", "１", "0x10", "1_0.5", "٣")
+    ),
+    app("B3 a threshold of 1e400", put(_VALUE, "1e400"), _DECIMAL, _V),
+    app("B3 a threshold that is no text", put(_VALUE, 600), _TYPED_TEXT, _V),
+    app("B3 a threshold of 30 digits", put(_VALUE, "9" * 30), "may not be more than 20", _V),
+    app(
+        "B3 a capacity of 0",
+        put("spec.capacityPerReplica.value", "0.00"),
+        "must be a decimal number above 0",
+        "spec.capacityPerReplica.value",
+    ),
+    app(
+        "B3 a negative capacity",
+        put("spec.capacityPerReplica.value", "-64"),
+        "must be a decimal number above 0",
+        "spec.capacityPerReplica.value",
+    ),
+    app("B3 a set point of -0", both(put(_AIM, "-0")), None, None),
+    # B4: types, nothing, forgery
+    app("B4 true for a count", put(_MAX, True), _TYPED_INT, _MAX),
+    policy("B4 true for a period", put(_PERIOD, True), _TYPED_INT, _PERIOD),
+    app("B4 null for a maximum", put(_MAX, None), "spec.replicas.max", _MAX),
+    app(
+        "B4 null for the indicators",
+        put("spec.indicators", None),
+        "spec.indicators",
+        "spec.indicators",
+    ),
+    app("B4 an empty spec", put("spec", {}), "spec.policyRef: Required", "spec.policyRef"),
+    app("B4 a spec of null", put("spec", None), "spec: Required", "spec.policyRef"),
+    app("B4 no spec", drop("spec"), "spec: Required", "spec.policyRef"),
+    app("B4 a spec that is text", put("spec", "fast, please"), "must be of type object", "spec"),
+    app("B4 a spec that is a list", put("spec", [1]), "must be of type object", "spec"),
+    policy("B4 an empty policy has defaults", put("spec", {}), None, None),
+    app("B4 a null hold is none", put("spec.holds", None), None, "spec.holds"),
+    app("B4 null for an optional capacity", put("spec.capacityPerReplica", None), None, None),
+    app(
+        "B4 a forged status",
+        put("status", {"pendingAction": {"id": "x", "to": 10**6}, "replicas": "many"}),
+        None,
+        None,
+    ),
+    # B5: what is not a field
+    app("B5 an unknown field", put("spec.turbo", "on"), "unknown field", None),
+    app("B5 the wrong case", put("spec.Replicas", {"max": 5}), "unknown field", None),
+    app(
+        "B5 a mode in the wrong case", put("spec.mode", "active"), "Unsupported value", "spec.mode"
+    ),
+    app("B5 yes for a mode", put("spec.mode", True), "Unsupported value", "spec.mode"),
+    app("B5 a count beyond doubles", put(_MAX, 2**53 + 1), _LESS, _MAX),
+    # B6: sizes
+    app(
+        "B6 a query of 1 MiB",
+        put("spec.indicators.0.query", "a" * 2**20),
+        "may not be more than 4096",
+        "spec.indicators[queued].query",
+    ),
+    app(
+        "B6 an empty query",
+        put("spec.indicators.0.query", ""),
+        "at least 1 chars",
+        "spec.indicators[queued].query",
+    ),
+    app(
+        "B6 10 000 objectives",
+        put("spec.objectives", [_objective(name=f"o{i}") for i in range(10_000)]),
+        "must have at most 8 items",
+        "spec.objectives",
+    ),
+    app("B6 no objectives", put("spec.objectives", []), "at least 1 item", "spec.objectives"),
+    app(
+        "B6 17 indicators",
+        put("spec.indicators", [_named("queued"), *(_named(f"i{i}") for i in range(16))]),
+        "must have at most 16 items",
+        "spec.indicators",
+    ),
+    app(
+        "B6 17 bindings",
+        put("spec.bindings", {f"r{i}": "queued" for i in range(17)}),
+        "must have at most 16 items",
+        "spec.bindings",
+    ),
+    app(
+        "B6 a role of 64 letters",
+        put("spec.bindings", {"r" * 64: "queued"}),
+        "at most 63 characters",
+        f"spec.bindings.{'r' * 64}",
+    ),
+    app(
+        "B6 a reason of 64 kB",
+        put("spec.holds.0.reason", "x" * 65536),
+        "may not be more than 1024",
+        "spec.holds[night].reason",
+    ),
+    policy(
+        "B6 a parameter of 64 kB",
+        put("spec.controller.parameters.drainSeconds", "1" * 65536),
+        "may not be more than 63",
+        "spec.controller.parameters.drainSeconds",
+    ),
+    policy(
+        "B6 33 parameters",
+        put("spec.controller.parameters", {f"p{i}": "1" for i in range(33)}),
+        "must have at most 32 items",
+        "spec.controller.parameters",
+    ),
+    # B7: names
+    app("B7 a name of 64 letters", put("metadata.name", "a" * 64), "at most 63 characters", None),
+    app("B7 a name with dots and digits", put("metadata.name", "1.a-b.9"), None, None),
+    app(
+        "B7 a target's name of 254 letters",
+        put("spec.scaleTargetRef.name", "a" * 254),
+        "may not be more than 253",
+        "spec.scaleTargetRef.name",
+    ),
+    app(
+        "B7 a target's name with a slash",
+        put("spec.scaleTargetRef.name", "../kube-system/dns"),
+        "should match",
+        "spec.scaleTargetRef.name",
+    ),
+    app(
+        "B7 an item's name in capitals",
+        put("spec.objectives.0.name", "Fresh"),
+        "should match",
+        "spec.objectives[Fresh].name",
+    ),
+    app(
+        "B7 an item's name with a line feed",
+        put("spec.objectives.0.name", "a\n"),
+        "should match",
+        "spec.objectives[a\n].name",
+    ),
+    # B8: targets
+    *(
+        app(
+            f"B8 a target of kind {kind}",
+            put("spec.scaleTargetRef.kind", kind),
+            "Unsupported value",
+            "spec.scaleTargetRef.kind",
+        )
+        for kind in ("DaemonSet", "Job", "ReplicaSet", "Rollout", "deployment", "")
+    ),
+    app("B8 a StatefulSet", put("spec.scaleTargetRef.kind", "StatefulSet"), None, None),
+    app(
+        "B8 another API",
+        put("spec.scaleTargetRef.apiVersion", "argoproj.io/v1"),
+        "Unsupported value",
+        "spec.scaleTargetRef.apiVersion",
+    ),
+    app(
+        "B8 a target elsewhere",
+        put("spec.scaleTargetRef.namespace", "kube-system"),
+        "unknown field",
+        None,
+    ),
+    app(
+        "B8 a policy elsewhere",
+        put("spec.policyRef.namespace", "kube-system"),
+        "unknown field",
+        None,
+    ),
+    # B12, B13: queries are text to the schema; the operator bounds and parses them before it asks
+    *(
+        app(f"B12 a query with {what}", put("spec.indicators.0.query", text), None, None)
+        for what, text in {
+            "a way out": '"} or vector(0) #',
+            "a backslash": "up\\",
+            "a line feed": "up\n",
+            "an emoji": "up 🚀",
+            "right to left": "up \u202e",
+            "a nested subquery": "max_over_time(up[30d:1s])",
+        }.items()
+    ),
+    app("B13 a query that is no PromQL", put("spec.indicators.0.query", "sum("), None, None),
+    # B14: a tenant is no field of a resource
+    app("B14 a tenant", put("spec.indicators.0.tenant", "a|b"), "unknown field", None),
+    # B16, B17: contradictions
+    policy(
+        "B16 gains are text to the schema",
+        put("spec.controller", {"type": "PD", "parameters": {"kp": "1e12"}}),
+        None,
+        None,
+    ),
+    policy(
+        "B16 a gain that is no text",
+        put("spec.controller.parameters.kp", 5),
+        _TYPED_TEXT,
+        "spec.controller.parameters.kp",
+    ),
+    policy(
+        "B16 a law with a path",
+        put("spec.controller.type", "../x"),
+        "should match",
+        "spec.controller.type",
+    ),
+    app(
+        "B17 two indicators of one name",
+        put("spec.indicators", [_named("queued")] * 2),
+        "Duplicate value",
+        "spec",
+    ),
+    app(
+        "B17 two objectives of one name",
+        put("spec.objectives", [_objective()] * 2),
+        "Duplicate value",
+        "spec",
+    ),
+    app(
+        "B17 50 objectives",
+        put("spec.objectives", [_objective(name=f"o{i}") for i in range(50)]),
+        "must have at most 8 items",
+        "spec.objectives",
+    ),
+    app(
+        "B17 a set point above",
+        put(_AIM, "601"),
+        "setPoint must not be above",
+        "spec.objectives[freshness]",
+    ),
+    app(
+        "B17 a set point below",
+        put("spec.objectives.0.threshold.op", "GreaterThanOrEqual"),
+        "setPoint must not be below",
+        "spec.objectives[freshness]",
+    ),
+    app(
+        "B17 a binding to nothing",
+        put("spec.bindings.backlog", "nosuch"),
+        "every binding must name one of the indicators",
+        "spec",
+    ),
+    app(
+        "B17 a threshold of nothing",
+        put("spec.objectives.0.threshold.indicator", "nosuch"),
+        "every threshold must name one of the indicators",
+        "spec",
+    ),
+    policy(
+        "B17 a floor without a number",
+        drop("spec.fallback.replicas"),
+        "replicas is needed with strategy AtLeast",
+        "spec.fallback",
+    ),
+    policy(
+        "B17 a rule that changes nothing",
+        put("spec.behavior.scaleUp.policies", []),
+        "at least 1 item",
+        "spec.behavior.scaleUp.policies",
+    ),
+    # B21: holds fail safe, in the schema and after it
+    app(
+        "B21 a hold with junk for a direction",
+        put("spec.holds.0.direction", "sideways"),
+        "Unsupported value",
+        None,
+    ),
+    app(
+        "B21 a hold until junk",
+        put("spec.holds.0.until", "soon"),
+        "spec.holds[0].until",
+        "spec.holds[night].until",
+    ),
+    app(
+        "B21 a hold until no zone",
+        put("spec.holds.0.until", "2030-01-01T06:00:00"),
+        "spec.holds[0].until",
+        "spec.holds[night].until",
+    ),
+    app(
+        "B21 a hold until a number",
+        put("spec.holds.0.until", 1893456000),
+        "spec.holds[0].until",
+        "spec.holds[night].until",
+    ),
+    app(
+        "B21 a hold without a name",
+        drop("spec.holds.0.name"),
+        "name: Required",
+        "spec.holds[0].name",
+    ),
+    app(
+        "B21 two holds of one name",
+        put("spec.holds", [{"name": "a"}, {"name": "a"}]),
+        "Duplicate value",
+        "spec",
+    ),
+    app("B21 a hold with a name alone", put("spec.holds", [{"name": "a"}]), None, None),
+]

@@ -1,0 +1,31 @@
+"""The table of bad input, straight through the models: as if the API server had no schema."""
+
+import pytest
+
+from charon_operator import errors, names
+from charon_operator.model.app import ChargedApp, Direction
+from charon_operator.model.policy import ControlPolicy
+from tests.model import bad_input
+
+
+def parse(body: bad_input.Body) -> ChargedApp | ControlPolicy:
+    kind = ChargedApp if body["kind"] == names.CHARGED_APP else ControlPolicy
+    return kind.parse(body)
+
+
+@pytest.mark.parametrize("row", bad_input.ROWS, ids=lambda row: row.id)
+def test_parse_names_the_field_or_survives(row: bad_input.Row) -> None:
+    if row.field is None:
+        parse(row.body)
+        return
+    with pytest.raises(errors.SpecError) as caught:
+        parse(row.body)
+    assert caught.value.field == row.field
+    assert caught.value.message
+
+
+def test_junk_for_a_direction_holds_everything() -> None:
+    body = next(row for row in bad_input.ROWS if "junk for a direction" in row.id).body
+    app = parse(body)
+    assert isinstance(app, ChargedApp)
+    assert app.spec.holds[0].direction is Direction.BOTH
