@@ -17,7 +17,7 @@ import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +55,7 @@ class Stage:
     exporter: Exporter
     watcher: watcher.Watcher
     leases: audit.Log
-    ports: sockets.Reservation = field(default_factory=sockets.Reservation)
+    ports: sockets.Reservation
 
     def operator(self, name: str, namespaces: tuple[str, ...] = (), **settings: Any) -> "Operator":
         """An operator with a Lease and a token of its own, not started yet.
@@ -392,7 +392,9 @@ def stage(bed: testbed.Testbed, folder: Path) -> Iterator[Stage]:
         bed.scrape("faults", exporter.address)
         stack.callback(bed.unscrape, "faults")
         leases = audit.Log.from_now(bed.audit_log)
-        yield Stage(bed, folder, api, metrics, exporter, eyes, leases)
+        ports = sockets.Reservation()
+        stack.callback(ports.release)
+        yield Stage(bed, folder, api, metrics, exporter, eyes, leases, ports)
 
 
 def deployment(name: str, replicas: int) -> dict[str, Any]:
