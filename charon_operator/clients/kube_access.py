@@ -16,6 +16,7 @@ import yaml
 from kubernetes.aio import config as kube_config
 from kubernetes.aio.client import configuration, rest
 
+from charon_operator import names
 from charon_operator.errors import ConfigurationError
 
 _ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
@@ -77,6 +78,7 @@ class Access:
             connector=aiohttp.TCPConnector(limit=_CONNECTIONS, ssl=pool.ssl_context),
             proxy=self._settled.proxy,
             middlewares=(self._authorize,),
+            headers={aiohttp.hdrs.USER_AGENT: names.FIELD_MANAGER},
             # A watch event is one line, and may be as long as an object.
             read_bufsize=2**21,
             **extra,

@@ -55,7 +55,7 @@ async def client(fake: Fake) -> AsyncIterator[kube.KubeClient]:
     app.router.add_route("*", "/{tail:.*}", fake.handle)
     async with test_utils.TestServer(app) as server:
         settled = configuration.Configuration(
-            host=str(server.make_url("")), api_key={"BearerToken": f"Bearer {TOKEN}"}
+            host=str(server.make_url("/")), api_key={"BearerToken": f"Bearer {TOKEN}"}
         )
         access = kube_access.Access(settled)
         async with kube.KubeClient(access, timeout_s=5, max_body_bytes=20_000) as made:
