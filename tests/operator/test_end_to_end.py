@@ -7,8 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from charon_operator import names, testbed
+from charon_operator.cli import main
 from charon_operator.loop import turn
 from charon_operator.model.memory import FleetMemory
 from charon_operator.names import ConditionType
@@ -71,6 +73,20 @@ def test_load_when_it_rises_and_falls_then_replicas_follow_and_every_write_is_ex
         assert written[0] == (2, 6)
         assert "Traceback" not in operator.log.read_text()
         _assert_replays(operator.journal)
+        _assert_explains(world, operator.journal)
+
+
+def _assert_explains(world: World, path: Path) -> None:
+    options = ["web", "-n", world.namespace, "--kubeconfig", str(world.bed.kubeconfig)]
+    told = CliRunner().invoke(main, ["explain", *options, "--journal", str(path)])
+    assert told.exit_code == 0, told.output
+    assert "Lowered from 6 to 3" in told.output
+    assert "load: 300." in told.output
+    assert "replicas 6 -> 3: Written" in told.output
+    as_json = CliRunner().invoke(main, ["explain", *options, "-o", "json"])
+    assert json.loads(as_json.output)["status"]["lastDecision"]["to"] == 3
+    nobody = CliRunner().invoke(main, ["explain", "nobody", *options[1:]])
+    assert (nobody.exit_code, "there is no ChargedApp nobody" in nobody.output) == (1, True)
 
 
 def _assert_replays(path: Path) -> None:

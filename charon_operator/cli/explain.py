@@ -1,0 +1,129 @@
+"""`charon explain APP`: why this replica count, in words.
+
+Reads: the app's status through the API server (pykube-ng, synchronous), and a journal file if
+given. Gives: sentences, or JSON. Never: a write, a traceback.
+"""
+
+import datetime
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from charon_operator import names
+from charon_operator.errors import CharonError
+from charon_operator.record import explain as explaining
+
+_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+_TIMEOUT_S = 10
+
+
+@click.command()
+@click.argument("app")
+@click.option("-n", "--namespace", help="Of the app. Default: that of the kubeconfig's context.")
+@click.option("--kubeconfig", type=_FILE, help="Default: what kubectl uses.")
+@click.option("--context", help="Context of the kubeconfig. Default: its current one.")
+@click.option("--journal", type=_FILE, help="The operator's journal: adds inputs, terms, writes.")
+@click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text")
+def explain(app: str, output: str, journal: Path | None, **where: Any) -> None:
+    """Say in words why an app has the replicas it has.
+
+    \b
+    charon explain ptycho -n workload
+    charon explain ptycho -n workload --journal journal.jsonl
+    charon explain ptycho -n workload -o json
+    """
+    body = _read(app, **where)
+    status = body.get("status") or {}
+    name = f"{body['metadata']['namespace']}/{app}"
+    found = explaining.Found()
+    if journal is not None:
+        found = explaining.search(_rows(journal), name)
+    if output == "json":
+        click.echo(json.dumps(_as_json(name, status, found), indent=2, ensure_ascii=False))
+        return
+    click.echo(name)
+    for line in [*explaining.words(status), *explaining.entry_words(found, _stamp)]:
+        click.echo(line)
+    if journal is not None and found.decided is None:
+        click.echo(f"The journal {journal} says nothing of it.")
+
+
+def _as_json(name: str, status: Mapping[str, Any], found: explaining.Found) -> dict[str, Any]:
+    entries = {"lastDecision": found.decided, "lastChange": found.moved}
+    told = {
+        key: {"time": entry[0], **entry[1]} for key, entry in entries.items() if entry is not None
+    }
+    words = [*explaining.words(status), *explaining.entry_words(found, _stamp)]
+    return {
+        "app": name,
+        "words": words,
+        "status": status,
+        "journal": {**told, "writes": found.writes} if told else None,
+    }
+
+
+def _read(
+    app: str, namespace: str | None, kubeconfig: Path | None, context: str | None
+) -> dict[str, Any]:
+    # Only this verb needs them, and the operator's image does not carry them.
+    try:
+        import pykube
+        import requests
+    except ImportError:
+        raise CharonError("this needs pykube-ng: pip install 'charon-operator[lab]'") from None
+    where = namespace
+    try:
+        config = _login(kubeconfig, context)
+        where = where or str(config.namespace)
+        api = pykube.HTTPClient(config, timeout=_TIMEOUT_S)
+        path = f"{names.CHARGED_APPS}/{app}"
+        answer = api.get(version=names.API_VERSION, namespace=where, url=path)
+    except (pykube.exceptions.PyKubeError, requests.RequestException, OSError, KeyError) as error:
+        raise CharonError(f"the API server cannot be asked: {_first_line(error)}") from None
+    if answer.status_code == 404:
+        hint = f"see `kubectl get {names.CHARGED_APPS} -A`"
+        raise CharonError(f"there is no ChargedApp {app} in namespace {where}: {hint}")
+    if not answer.ok:
+        raise CharonError(f"the API server refuses to show it: {_message(answer)}")
+    return dict(answer.json())
+
+
+def _login(kubeconfig: Path | None, context: str | None) -> Any:
+    import pykube
+
+    found = pykube.KubeConfig.from_file(str(kubeconfig)) if kubeconfig else None
+    config = found or pykube.KubeConfig.from_env()
+    if context:
+        config.set_current_context(context)
+    return config
+
+
+def _message(answer: Any) -> str:
+    try:
+        return str(answer.json().get("message"))[:256]
+    except (ValueError, AttributeError):
+        return f"HTTP {answer.status_code}"
+
+
+def _rows(journal: Path) -> Iterator[Mapping[str, Any]]:
+    with journal.open(encoding="utf-8") as file:
+        for line in file:
+            # A row that a kill cut short is not one.
+            try:
+                row = json.loads(line)
+            except json.JSONDecodeError:
+                continue
+            if isinstance(row, Mapping):
+                yield row
+
+
+def _stamp(seconds: float) -> str:
+    moment = datetime.datetime.fromtimestamp(seconds, datetime.UTC)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:256]
