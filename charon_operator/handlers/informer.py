@@ -14,7 +14,7 @@ from typing import Any
 
 import kopf
 
-from charon_operator.handlers import session, watched
+from charon_operator.handlers import life, session, watched
 from charon_operator.loop import snapshot
 from charon_operator.loop.snapshot import Kind
 
@@ -90,11 +90,12 @@ def settings() -> kopf.OperatorSettings:
 
 
 def registry(
-    kinds: Iterable[Kind], store: snapshot.Snapshot, login: session.Login
+    kinds: Iterable[Kind], store: snapshot.Snapshot, login: session.Login, end: life.Deadline
 ) -> kopf.OperatorRegistry:
     """Handlers for these kinds, in a registry of their own."""
     handlers = kopf.OperatorRegistry()
     kopf.on.login(registry=handlers, id="login")(login.log_in)
+    kopf.on.cleanup(registry=handlers, id="end")(end.clean_up)
     for kind in sorted(kinds):
         resource = watched.RESOURCES[kind]
         kopf.on.event(

@@ -6,7 +6,7 @@ anything (Kopf cancels every task of its loop when it ends), or forgets what it 
 
 A life ends by a stop, by Kopf's death, or because the set of APIs that can be watched has changed
 (KEDA appeared, a right was granted, the API server has a new CA): Kopf's handlers are fixed at its
-start. Each life is a fresh `asyncio.run`, stopped by an `asyncio.Event` set from its own loop; any
+start. Each life has a fresh event loop and is stopped by an `asyncio.Event` set from that loop; any
 other way hung at shutdown, and Kopf then kills the process.
 """
 
@@ -22,7 +22,7 @@ import kopf
 import yarl
 
 from charon_operator.clients import kube, kube_access
-from charon_operator.handlers import informer, session, watched
+from charon_operator.handlers import informer, life, session, watched
 from charon_operator.handlers.watched import Standing, Survey
 from charon_operator.loop import snapshot
 from charon_operator.loop.snapshot import Kind
@@ -108,7 +108,7 @@ class InformerThread:
     def _live_once(self) -> bool:
         """One life; true when it ended as it should."""
         try:
-            asyncio.run(self._live())
+            life.run(self._live())
         except (Exception, asyncio.CancelledError) as error:
             self.restarts += 1
             _log.warning("The informer ended and begins anew: %s", _cause(error))
@@ -125,13 +125,15 @@ class InformerThread:
             if found is None:
                 return
             self._adopt(found)
+            end = life.Deadline(over)
             # Begun before Kopf, which cancels what was begun after it.
             beside = [
+                asyncio.create_task(end.watch()),
                 asyncio.create_task(self._look_again(client, found, over)),
                 asyncio.create_task(self._read_labels(client)),
             ]
             try:
-                await self._watch(found, over)
+                await self._watch(found, over, end)
             finally:
                 for task in beside:
                     task.cancel()
@@ -139,7 +141,7 @@ class InformerThread:
         if not over.is_set():
             raise RuntimeError("Kopf ended by itself")
 
-    async def _watch(self, found: Survey, over: asyncio.Event) -> None:
+    async def _watch(self, found: Survey, over: asyncio.Event, end: life.Deadline) -> None:
         kinds = {kind for (kind, _), standing in found.items() if standing is Standing.ALLOWED}
         prefix = yarl.URL(self._access.server).path
         login = session.Login(self._access, session.Lists(self._store, prefix))
@@ -149,7 +151,7 @@ class InformerThread:
             return
         try:
             await kopf.operator(
-                registry=informer.registry(kinds, self._store, login),
+                registry=informer.registry(kinds, self._store, login, end),
                 settings=informer.settings(),
                 stop_flag=over,
                 **where,

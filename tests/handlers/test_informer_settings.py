@@ -1,5 +1,6 @@
 """Kopf is set up as an informer that cannot write, cannot be blinded and never gives up."""
 
+import asyncio
 import itertools
 from collections.abc import Sized
 from typing import Any
@@ -8,7 +9,7 @@ import kopf
 import pytest
 
 from charon_operator.clients import kube_access
-from charon_operator.handlers import informer, session, watched
+from charon_operator.handlers import informer, life, session, watched
 from charon_operator.loop.snapshot import Kind, Snapshot
 from charon_operator.model.workload import Absent, Target
 from tests.loop import cluster_bodies as make
@@ -73,7 +74,8 @@ def store() -> Snapshot:
 
 def handlers_of(store: Snapshot, kinds: list[Kind]) -> kopf.OperatorRegistry:
     access = kube_access.Access.__new__(kube_access.Access)
-    return informer.registry(kinds, store, session.Login(access, session.Lists(store)))
+    login = session.Login(access, session.Lists(store))
+    return informer.registry(kinds, store, login, life.Deadline(asyncio.Event()))
 
 
 def test_there_are_event_handlers_and_a_login_and_nothing_else(store: Snapshot) -> None:
@@ -82,7 +84,10 @@ def test_there_are_event_handlers_and_a_login_and_nothing_else(store: Snapshot) 
     assert sorted(str(handler.id) for handler in watching) == sorted(Kind)
     for other in (registry._changing, registry._spawning, registry._indexing, registry._webhooks):
         assert other.get_all_handlers() == []
-    assert [str(h.id) for h in registry._activities.get_all_handlers()] == ["login"]
+    assert [str(h.id) for h in registry._activities.get_all_handlers()] == [
+        "login",
+        "end",
+    ]
 
 
 def test_each_kind_is_watched_at_its_own_api(store: Snapshot) -> None:
