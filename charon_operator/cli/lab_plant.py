@@ -59,7 +59,6 @@ def plant(load: str, seed: int, file: pathlib.Path, **chosen: Any) -> None:
     there at the beginning count as warm.
     """
     model = plants.StreamPlant(parameters.load(file), load_of(load), seed)
-    model.begin(time.time())
     asyncio.run(_play(model, chosen))
 
 
@@ -81,6 +80,7 @@ async def _play(model: plants.StreamPlant, chosen: dict[str, Any]) -> None:
         await asyncio.wait({playing, waiting}, return_when=asyncio.FIRST_COMPLETED)
         waiting.cancel()
         if not playing.done():
+            model.begin(time.time())
             click.echo(f"Metrics at http://{exporter.address}/metrics. Ctrl-C ends it.")
         with _scraped(chosen["folder"], exporter.address):
             await playing
@@ -95,7 +95,7 @@ async def connected(kubeconfig: pathlib.Path) -> AsyncIterator[Any]:
     """
     configuration = client.Configuration()
     try:
-        await config.load_kube_config(
+        await config.load_kube_config(  # type: ignore[no-untyped-call]
             config_file=str(kubeconfig), client_configuration=configuration
         )
     except config.ConfigException as error:

@@ -62,7 +62,7 @@ class _Pod:
 class StreamPlant:
     """The PtychoNN stream of 2024 as a `ports.Plant`.
 
-    Pods that are there at the first step have long been warm. Arrivals begin with `begin`.
+    Arrivals begin with `begin`; pods that were met before it have long been warm.
 
     Args:
         parameters: of the plant.
@@ -89,9 +89,8 @@ class StreamPlant:
 
     def step(self, now_s: float, pods: Sequence[PlantPod]) -> PlantOutput:
         """Advance in ticks to `now_s` with these pods; see `ports.Plant`."""
-        first = self._first_s is None
         self._first_s = now_s if self._first_s is None else self._first_s
-        self._meet(pods, warm=first)
+        self._meet(pods, warm=self._begin_s is None)
         while self._first_s + (self._ticks + 1) * TICK_S <= now_s + 1e-6:
             self._ticks += 1
             self._tick(self._first_s + self._ticks * TICK_S)

@@ -95,11 +95,11 @@ class World:
         self.store = samples.Store(common, scene.pipeline.send_s)
         self.trace = Trace(scene.step_s, scene.silent_s)
         self.plant = plant.StreamPlant(scene.parameters, scene.arrivals, scene.seed)
-        self.plant.begin(EPOCH_S)
         self._scrape_s = EPOCH_S + scene.phase("scrape") * scene.pipeline.scrape_s
         self._trace_s = EPOCH_S
         self._measured = measured
         self._step()
+        self.plant.begin(EPOCH_S)
 
     def advance(self, to_s: float) -> None:
         """Let time pass until `to_s`."""
