@@ -70,7 +70,7 @@ class KubeClient:
         """Read a target and the floor its budgets set; None when the API server does not answer."""
         budgets_at = f"/apis/{names.POLICY}/v1/namespaces/{quote(target.namespace)}/{names.PDBS}"
         found, budgets = await asyncio.gather(self.get(_path(target)), self.get(budgets_at))
-        if found.says(404):
+        if found.says(404) and _names(found, target):
             detail = f"{target} does not exist: create it, or correct spec.scaleTargetRef"
             return Absent(target, names.Reason.TARGET_NOT_FOUND, detail)
         if found.says(403):
@@ -211,6 +211,12 @@ def _app_path(app: Key) -> str:
 def _path(target: Target) -> str:
     plural, namespace, name = _PLURALS[target.kind], quote(target.namespace), quote(target.name)
     return f"/apis/{names.APPS}/v1/namespaces/{namespace}/{plural}/{name}"
+
+
+def _names(answer: Answer, target: Target) -> bool:
+    """Whether a refusal is about that very object, not about a path or an API as a whole."""
+    details = answer.body.get("details")
+    return isinstance(details, Mapping) and details.get("name") == target.name
 
 
 def _with_floor(

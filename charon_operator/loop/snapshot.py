@@ -145,7 +145,9 @@ class Snapshot:
             shelf_of = self._shelves[TARGET_KINDS[found.target.kind]]
             self.version += 1
             if isinstance(found, Absent):
-                shelf_of.drop(name)
+                # One that may not be read now is there all the same.
+                if found.reason == names.Reason.TARGET_NOT_FOUND:
+                    shelf_of.drop(name)
             elif not shelf_of.is_older(name, found.uid, found.resource_version):
                 before = shelf_of.get(name)
                 entry = _Target(found, before.pods if before else ())

@@ -120,7 +120,8 @@ class Writer:
     def _write_of(self, move: _Move) -> ScaleWrite | None:
         """What to write now, if it still may be written at all."""
         outcome = move.view.outcome
-        if self._clock.monotonic_s() >= move.expires_s:
+        # Decided again, it may not be wanted any more, or its target be gone.
+        if not outcome.decision.moves or self._clock.monotonic_s() >= move.expires_s:
             return None
         if not self._gates.may_move(move.book, outcome.generation):
             return None

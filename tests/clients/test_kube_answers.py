@@ -217,11 +217,18 @@ async def test_a_write_without_a_known_version_is_not_sent(
 async def test_a_target_that_cannot_be_read_says_why(
     fake: Fake, client: kube.KubeClient, status: int, reason: str
 ) -> None:
-    fake.always(status)
+    fake.always(status, {"details": {"name": WEB.name}})
     found = await client.workload(WEB)
     assert isinstance(found, Absent)
     assert found.reason == reason
     assert str(WEB) in found.detail
+
+
+async def test_a_target_is_not_gone_because_a_path_is_not_found(
+    fake: Fake, client: kube.KubeClient
+) -> None:
+    fake.always(404, {"message": "the server could not find the requested resource"})
+    assert await client.workload(WEB) is None
 
 
 async def test_an_object_of_another_kind_is_no_target(fake: Fake, client: kube.KubeClient) -> None:

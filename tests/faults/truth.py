@@ -237,7 +237,8 @@ def is_stable(writes: Iterable[Write], since_s: float, until_s: float, apps: int
     statuses = [w for w in late if w.is_status]
     allowed = apps * (1 + int((until_s - since_s) // 60))
     if len(statuses) > allowed:
-        bad.append(f"I7: {len(statuses)} status writes in {until_s - since_s:.0f} s at rest")
+        fields = [sorted(w.sent.get("status") or {}) for w in statuses]
+        bad.append(f"I7: {len(fields)} status writes in {until_s - since_s:.0f} s: {fields}")
     return bad
 
 

@@ -182,6 +182,12 @@ def test_a_fresh_read_of_what_is_gone_is_taken(store: Snapshot) -> None:
     assert isinstance(store.workload(WEB), Absent)
 
 
+def test_a_target_that_may_not_be_read_now_is_not_forgotten(store: Snapshot) -> None:
+    relist(store, Kind.DEPLOYMENTS, make.deployment(replicas=2))
+    store.put_workload(Absent(WEB, "TargetNotAllowed", ""))
+    assert replicas(store) == 2
+
+
 def test_rivals_are_who_else_moves_the_target(store: Snapshot) -> None:
     for name, more in {
         "one": {},
