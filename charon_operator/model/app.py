@@ -13,6 +13,7 @@ from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import AwareDatetime, BeforeValidator, Field, WithJsonSchema, model_validator
 
+from charon_operator.model import wire
 from charon_operator.model.quantity import Number, Percent, PositiveNumber
 from charon_operator.model.wire import BY_NAME, ItemName, ObjectName, Rule, Wire, rules
 from charon_operator.model.workload import Key, Target
@@ -338,11 +339,11 @@ class ChargedApp:
         Raises:
             SpecError: the spec cannot be used; it names the field and the remedy.
         """
-        meta = body.get("metadata") or {}
+        meta = wire.metadata(body)
         return cls(
             key=Key(str(meta.get("namespace", "default")), str(meta.get("name", ""))),
             uid=str(meta.get("uid", "")),
-            generation=int(meta.get("generation") or 0),
+            generation=wire.generation(meta),
             created_at_s=timestamp(meta.get("creationTimestamp")),
             deleting=bool(meta.get("deletionTimestamp")),
             spec=ChargedAppSpec.read(body.get("spec") or {}, "spec"),

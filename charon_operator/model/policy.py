@@ -11,6 +11,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import Field, model_validator
 
+from charon_operator.model import wire
 from charon_operator.model.wire import Rule, Wire, rules
 from charon_operator.model.workload import Key
 
@@ -184,10 +185,10 @@ class ControlPolicy:
         Raises:
             SpecError: the spec cannot be used; it names the field and the remedy.
         """
-        meta = body.get("metadata") or {}
+        meta = wire.metadata(body)
         return cls(
             key=Key(str(meta.get("namespace", "default")), str(meta.get("name", ""))),
             uid=str(meta.get("uid", "")),
-            generation=int(meta.get("generation") or 0),
+            generation=wire.generation(meta),
             spec=ControlPolicySpec.read(body.get("spec") or {}, "spec"),
         )

@@ -94,6 +94,18 @@ class Wire(BaseModel):
         return []
 
 
+def metadata(body: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The metadata of a body, empty where there is none."""
+    found = body.get("metadata")
+    return found if isinstance(found, Mapping) else {}
+
+
+def generation(meta: Mapping[str, Any]) -> int:
+    """The generation in metadata, 0 where the API server has not set one."""
+    found = meta.get("generation")
+    return found if isinstance(found, int) else 0
+
+
 def _spec_errors(error: ValidationError, field: str, body: Any) -> list[SpecError]:
     return [
         SpecError(_path(field, one["loc"], body), _sentence(one))
