@@ -57,7 +57,7 @@ class HealthServer:
             ConfigurationError: the address cannot be listened on.
         """
         await self._runner.setup()
-        site = web.TCPSite(self._runner, self._health.host, self._health.port, shutdown_timeout=1.0)
+        site = web.TCPSite(self._runner, self._health.host, self._health.port)
         try:
             await site.start()
         except OSError as error:
@@ -86,6 +86,7 @@ class HealthServer:
             app,
             access_log=None,
             handle_signals=False,
+            shutdown_timeout=1.0,
             keepalive_timeout=_KEEP_ALIVE_S,
             max_line_size=_MAX_BYTES,
             max_field_size=_MAX_BYTES,

@@ -1,0 +1,68 @@
+"""The operator's own metrics: of the apps that are there, asked at the scrape."""
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from charon_operator.loop import turn
+from charon_operator.model.memory import FleetMemory
+from charon_operator.model.reading import Missing, MissingReason
+from charon_operator.names import Metric
+from charon_operator.record.metrics import Metrics, View
+from charon_operator.settings import Safety
+from tests.record import samples
+
+NOW_S = 1764000000.0
+
+
+def view(queued: float = 500.0, **changes: object) -> View:
+    facts = samples.facts(queued, NOW_S, **changes)
+    moment = turn.Moment("t", NOW_S)
+    (outcome,) = turn.turn(FleetMemory(), moment, [facts], Safety()).outcomes
+    return View(facts, outcome, NOW_S)
+
+
+def values(metrics: Metrics) -> dict[str, float]:
+    families = text_string_to_metric_families(metrics.text().decode())
+    return {
+        sample.name
+        + "".join(f",{value}" for _, value in sorted(sample.labels.items())): sample.value
+        for family in families
+        for sample in family.samples
+    }
+
+
+def test_scrape_when_an_app_is_known_then_shows_it_and_when_gone_then_not() -> None:
+    metrics, views = Metrics(), [view()]
+    metrics.apps(lambda: views, lambda: NOW_S)
+    found = values(metrics)
+    app = "ptycho,workload"
+    assert found[f"{Metric.CURRENT_REPLICAS},{app}"] == 2
+    assert found[f"{Metric.RAW_REPLICAS},{app}"] == 3
+    assert found[f"{Metric.DESIRED_REPLICAS},{app}"] == 3
+    assert found[f"{Metric.INDICATOR_VALUE},queued,{app}"] == 500
+    assert found[f"{Metric.INDICATOR_AGE},queued,{app}"] == 0.5
+    assert found[Metric.APPS] == 1
+    views.clear()
+    assert [name for name in values(metrics) if "ptycho" in name] == []
+
+
+def test_indicator_when_missing_then_has_no_value_and_a_reason() -> None:
+    metrics = Metrics()
+    readings = {"queued": Missing(MissingReason.STALE, "old")}
+    metrics.apps(lambda: [view(readings=readings)], lambda: NOW_S)
+    found = values(metrics)
+    assert found[f"{Metric.INDICATOR_MISSING},queued,ptycho,workload,Stale"] == 1
+    assert not [name for name in found if name.startswith(Metric.INDICATOR_VALUE)]
+
+
+def test_app_when_it_cannot_be_controlled_then_nothing_is_wanted_of_it() -> None:
+    metrics = Metrics()
+    metrics.apps(lambda: [view(policy=None)], lambda: NOW_S)
+    found = values(metrics)
+    assert not [name for name in found if name.startswith(Metric.DESIRED_REPLICAS)]
+    assert found[f"{Metric.CURRENT_REPLICAS},ptycho,workload"] == 2
+
+
+def test_decisions_when_made_then_are_counted_by_reason() -> None:
+    metrics = Metrics()
+    metrics.decided([view().outcome, view().outcome])
+    assert values(metrics)[f"{Metric.DECISIONS},Raised"] == 2
