@@ -58,6 +58,7 @@ NOT_MERGEABLE = [
     f"topk(1, {S})",
     f"{S} / on (app) group_left () sum({Z})",
     f"{S} * on () group_left () vector(2)",
+    f"{S} or on (pod) sum by (pod) ({Z})",
     'x{app=~"$target"}',
     'sum(x{app="$target"}) / sum(z{job="$target"})',
     f'label_replace({S}, "app", "y", "", "")',
