@@ -13,6 +13,7 @@ are ended before Kopf closes their session, and if that is not enough the loop i
 import asyncio
 import contextlib
 import logging
+import selectors
 from collections.abc import Coroutine
 from typing import Any
 
@@ -20,6 +21,8 @@ _log = logging.getLogger(__name__)
 
 _PATIENCE_S = 10.0
 _LAST_CANCEL_S = 2.0
+_HANG_UP_S = 1.0
+_HANG_UP_STEP_S = 0.02
 _ROUNDS = 5
 _ROUND_S = 1.0
 _WATCHERS = "watcher for "
@@ -31,13 +34,15 @@ def run(main: Coroutine[Any, Any, None]) -> None:
     Raises:
         Exception: what `main` raised; RuntimeError if its deadline left it behind.
     """
-    loop = asyncio.new_event_loop()
+    selector = selectors.DefaultSelector()
+    loop = asyncio.SelectorEventLoop(selector)
     try:
         asyncio.set_event_loop(loop)
         loop.run_until_complete(main)
     finally:
         try:
             _cancel_all(loop)
+            _hang_up(loop, selector)
         finally:
             asyncio.set_event_loop(None)
             loop.close()
@@ -95,3 +100,11 @@ def _cancel_all(loop: asyncio.AbstractEventLoop) -> None:
             task._log_destroy_pending = False  # type: ignore[attr-defined]
     loop.run_until_complete(loop.shutdown_asyncgens())
     loop.run_until_complete(loop.shutdown_default_executor())
+
+
+def _hang_up(loop: asyncio.AbstractEventLoop, selector: selectors.BaseSelector) -> None:
+    # TLS connections are closed in a conversation; what is left is the loop's own pipe.
+    for _ in range(round(_HANG_UP_S / _HANG_UP_STEP_S)):
+        if len(selector.get_map()) <= 1:
+            return
+        loop.run_until_complete(asyncio.sleep(_HANG_UP_STEP_S))

@@ -22,6 +22,7 @@ import yarl
 from aiohttp import web
 
 _START_TIMEOUT_S = 10.0
+_HANG_UP_S = 0.25
 _DRIP_BYTES = 16
 # What belongs to one connection and not to the message.
 _HOP = {"connection", "keep-alive", "transfer-encoding", "upgrade", "te", "trailer", "host"}
@@ -308,8 +309,8 @@ class Front:
                 rule.gone.set()
             await self._stop_listening()
             await self._runner.cleanup()
-        for _ in range(3):
-            await asyncio.sleep(0)  # a closed transport lets go of its socket a turn later
+        # TLS connections to the backend are closed in a conversation whose end nobody tells.
+        await asyncio.sleep(_HANG_UP_S)
 
     async def _listen(self) -> None:
         context = None
