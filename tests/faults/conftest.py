@@ -19,8 +19,11 @@ def stage(
 
 @pytest.fixture(scope="package")
 def shared_operator(stage: harness.Stage) -> Iterator[harness.Operator]:
-    with stage.running("shared") as made:
-        yield made
+    made = stage.operator("shared")
+    stage.shared = made
+    made.start()
+    yield made
+    made.end()
 
 
 @pytest.fixture
@@ -28,6 +31,14 @@ def operator(shared_operator: harness.Operator) -> harness.Operator:
     """The shared operator, running and leading, whatever the test before did to it."""
     shared_operator.start()
     return shared_operator
+
+
+@pytest.fixture
+def alone(stage: harness.Stage) -> harness.Stage:
+    """The stage without the shared operator: what it watches belongs to operators of the test."""
+    if stage.shared:
+        stage.shared.end()
+    return stage
 
 
 @pytest.fixture

@@ -56,6 +56,7 @@ class Stage:
     watcher: watcher.Watcher
     leases: audit.Log
     ports: sockets.Reservation
+    shared: "Operator | None" = None
 
     def operator(self, name: str, namespaces: tuple[str, ...] = (), **settings: Any) -> "Operator":
         """An operator with a Lease and a token of its own, not started yet.

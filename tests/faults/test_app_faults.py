@@ -1,0 +1,73 @@
+"""Apps that are changed without end, made again and again, or hold what nobody can read."""
+
+import time
+
+import pytest
+
+from charon_operator.model.app import Direction
+from tests.faults import apifault, harness
+from tests.faults.lengths import LENGTHS
+
+pytestmark = [pytest.mark.testbed, pytest.mark.faults]
+
+
+def test_b18_when_an_app_flips_each_second_then_the_cooldown_holds(
+    operator: harness.Operator, world: harness.World
+) -> None:
+    world.load(9)
+    world.wait_settled(9)
+    for turn in range(LENGTHS.flips):
+        world.change(replicas={"min": 1, "max": (4, 9)[turn % 2]})
+        harness.hold(1)
+    world.wait_settled(9)
+    assert [*world.violations(operator), *world.unseen()] == []
+
+
+def test_b18_when_an_app_is_made_again_and_again_then_the_cooldown_holds(
+    operator: harness.Operator, world: harness.World
+) -> None:
+    world.load(9)
+    world.wait_settled(9)
+    for turn in range(LENGTHS.recreations):
+        world.load((3, 9)[turn % 2])
+        world.bed.kubectl("delete", "chargedapp", "web", f"-n{world.namespace}")
+        world.apply(harness.charged_app("web"))
+    wanted = (9, 3)[LENGTHS.recreations % 2]
+    world.load(wanted)
+    world.wait_settled(wanted)
+    assert world.violations(operator) == []
+
+
+@pytest.mark.parametrize("junk", ["Sideways", "", "down"])
+def test_b21_when_a_hold_cannot_be_read_then_it_holds_everything(
+    junk: str, stage: harness.Stage, operator: harness.Operator, world: harness.World
+) -> None:
+    # The schema rejects it, so it is planted on its way to the operator, as an old object would be.
+    world.wait_settled(2)
+    rule = apifault.Rule(
+        do=apifault.Mutate(lambda body: _plant(body, world.namespace, junk)),
+        verbs=("list", "watch"),
+        resource="chargedapps",
+    )
+    with stage.api.broken(rule):
+        world.change(holds=[{"name": "planted", "direction": Direction.UP}])
+        world.wait_observed()
+        since_s = time.time()
+        world.load(9)
+        world.wait_turns(3)
+        assert harness.first_move(world, since_s) is None
+        world.load(1)
+        world.wait_turns(6)
+        assert harness.first_move(world, since_s) is None
+        world.change(holds=[])
+        world.wait_replicas(1)
+    assert world.violations(operator) == []
+
+
+def _plant(body: dict[str, object], namespace: str, junk: str) -> None:
+    spec, meta = body.get("spec"), body.get("metadata")
+    if not isinstance(spec, dict) or not isinstance(meta, dict):
+        return
+    if meta.get("namespace") == namespace:
+        for item in spec.get("holds") or []:
+            item["direction"] = junk
