@@ -205,19 +205,24 @@ class Play:
 
     async def _watch_target(self, api: Any) -> None:
         """Every replica count the Deployment has, seen without the operator."""
-        target = self._example.app.target
         apps = client.AppsV1Api(api)
         while True:
-            async with watch.Watch() as stream:  # type: ignore[no-untyped-call]
-                async for event in stream.stream(
-                    apps.list_namespaced_deployment,
-                    target.namespace,
-                    field_selector=f"metadata.name={target.name}",
-                    timeout_seconds=300,
-                ):
-                    count = event["raw_object"]["spec"].get("replicas")
-                    if count is not None and self.changes[-1:] != [count]:
-                        self.changes.append(int(count))
+            with contextlib.suppress(client.ApiException, OSError, TimeoutError):
+                await self._watch_once(apps)
+            await asyncio.sleep(_LOOK_S)
+
+    async def _watch_once(self, apps: Any) -> None:
+        target = self._example.app.target
+        async with watch.Watch() as stream:  # type: ignore[no-untyped-call]
+            async for event in stream.stream(
+                apps.list_namespaced_deployment,
+                target.namespace,
+                field_selector=f"metadata.name={target.name}",
+                timeout_seconds=300,
+            ):
+                count = event["raw_object"]["spec"].get("replicas")
+                if count is not None and self.changes[-1:] != [count]:
+                    self.changes.append(int(count))
 
 
 class _Tail:

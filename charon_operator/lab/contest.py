@@ -99,9 +99,12 @@ def beside(example: Example, scene: Scene, subject: Contender) -> Contest:
     unit = next(
         item.unit for item in example.app.spec.indicators if item.name == threshold.indicator
     )
+    before = play(example.under(BEFORE, gains), scene)
+    if before.name == subject.name:
+        before = dataclasses.replace(before, name=f"{BEFORE} of 2024")
     return Contest(
         subject=subject,
-        before=play(example.under(BEFORE, gains), scene),
+        before=before,
         optimum=optimum.find(problem),
         threshold=threshold.value,
         unit=unit or "units",

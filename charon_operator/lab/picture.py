@@ -96,11 +96,12 @@ def _replicas(panel: Any, contest: Contest) -> None:
         **ideal,
     )
     _decisions(panel, subject)
+    panel.plot([], [], color=_BLUE, linestyle="", marker="^", label="written (▲ up, ▼ down)")
     panel.set_ylabel("replicas")
     most = max(itertools.chain(trace.wanted, best.trace.wanted))
     panel.set_ylim(0, 1.28 * most)
     panel.yaxis.set_major_locator(matplotlib.ticker.MaxNLocator(integer=True))
-    panel.legend(loc="upper right", frameon=False, fontsize=10, ncols=4)
+    panel.legend(loc="upper right", frameon=False, fontsize=10, ncols=5)
 
 
 def _decisions(panel: Any, subject: Contender) -> None:

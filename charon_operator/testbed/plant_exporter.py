@@ -162,8 +162,8 @@ class PlantExporter:
             timeout_seconds=_WATCH_S,
             _request_timeout=_WATCH_S + 30,
         )
-        async with contextlib.aclosing(_lines(answer)) as lines:
-            async for line in lines:
+        try:
+            while line := await answer.content.readline():
                 event = json.loads(line)
                 if event["type"] == "ERROR":
                     return
@@ -171,6 +171,8 @@ class PlantExporter:
                     self._pods.pop(event["object"]["metadata"]["name"], None)
                 else:
                     self._see(event["object"])
+        finally:
+            answer.close()
 
     def _see(self, body: Mapping[str, Any]) -> None:
         meta, now_s = body["metadata"], time.time()
@@ -324,11 +326,6 @@ def _limit(seen: _Seen) -> float | None:
     if not text:
         return None
     return float(text[:-1]) / 1000 if text.endswith("m") else float(text)
-
-
-async def _lines(answer: Any) -> Any:
-    while line := await answer.content.readline():
-        yield line
 
 
 def _task(awaitable: Any) -> asyncio.Task[Any]:
