@@ -12,7 +12,7 @@ from charon_operator.model.body import micro_time
 from charon_operator.model.decision import Decision
 from charon_operator.model.facts import ObjectiveState
 from charon_operator.model.workload import Workload
-from charon_operator.names import Reason
+from charon_operator.names import ConditionType, Reason
 from charon_operator.record import conditions
 from charon_operator.record.conditions import Standing
 
@@ -21,6 +21,8 @@ Status = Mapping[str, Any]
 
 # What only refines a state that is already told (bands, words, counts) may wait this long.
 SOFT_INTERVAL_S: Final = 60.0
+# Pods that come and go change nothing but `Actuating`; not every probe that fails is a write.
+_PODS_INTERVAL_S: Final = 10.0
 _BAND_PERCENT: Final = 10
 # An objective that was missed a thousandfold is not more missed at each further percent.
 _LOWEST_PERCENT: Final = -1000
@@ -92,6 +94,8 @@ def patch(previous: Status, wanted: Json, since_last_s: float) -> Json | None:
         return None
     if since_last_s >= SOFT_INTERVAL_S or _state(previous) != _state(wanted):
         return changed
+    if since_last_s >= _PODS_INTERVAL_S and _pods(previous) != _pods(wanted):
+        return changed
     return None
 
 
@@ -112,15 +116,20 @@ def merged(previous: Status, patched: Status) -> Json:
 def _state(status: Status) -> tuple[object, ...]:
     """What has to be told at once."""
     told = tuple(
-        (
-            item.get("type"),
-            item.get("status"),
-            _ON_THE_WAY[0] if item.get("reason") in _ON_THE_WAY else item.get("reason"),
-            item.get("observedGeneration"),
-        )
+        (item.get("type"), item.get("status"), item.get("reason"), item.get("observedGeneration"))
         for item in _items(status, "conditions")
+        if item.get("type") != ConditionType.ACTUATING
     )
     return status.get("observedGeneration"), told, status.get("conflicts") or None
+
+
+def _pods(status: Status) -> tuple[object, ...]:
+    """How the target stands; pods on their way are one state, announced or seen."""
+    return tuple(
+        (item.get("status"), None if item.get("reason") in _ON_THE_WAY else item.get("reason"))
+        for item in _items(status, "conditions")
+        if item.get("type") == ConditionType.ACTUATING
+    )
 
 
 def _last_decision(standing: Standing, before: Any, now_s: float) -> Any:

@@ -27,7 +27,7 @@ async def test_load_when_it_rises_then_the_intent_is_written_before_the_scale() 
     decision = world.journal.kind("write")[0]
     assert (decision["decisionId"], decision["outcome"]) == (intent["id"], "Written")
     assert [event.reason for event in world.cluster.events] == ["Scaled"]
-    await world.step()
+    await world.step(10)
     assert world.condition(ConditionType.ACTUATING) == ("False", "Settled")
     assert "pendingAction" not in world.status()
 

@@ -135,12 +135,16 @@ def test_status_when_a_refinement_changed_then_is_written_once_a_minute(
         standing(conflict=Conflict(Reason.HPA_OWNS_TARGET, "HPA web", "spec.replicas", "x")),
         standing(refused="no"),
         standing(generation=2),
-        standing(settling=2),
     ],
-    ids=["violated", "missing", "conflict", "refused", "generation", "pods are coming"],
+    ids=["violated", "missing", "conflict", "refused", "generation"],
 )
 def test_status_when_a_state_changed_then_is_written_at_once(after: Standing) -> None:
     assert "conditions" in patched(standing(), after, 0.0)
+
+
+def test_status_when_pods_come_and_go_then_is_not_written_for_each_of_them() -> None:
+    assert patched(standing(), standing(settling=2), 9.0) is None
+    assert "conditions" in patched(standing(), standing(settling=2), 10.0)
 
 
 def test_transition_when_only_the_reason_changed_then_its_time_stays() -> None:
