@@ -124,12 +124,13 @@ def _state(status: Status) -> tuple[object, ...]:
 
 
 def _pods(status: Status) -> tuple[object, ...]:
-    """How the target stands; pods on their way are one state, announced or seen."""
-    return tuple(
+    """How the target stands; pods on their way are one state, an intent still told another."""
+    actuating = tuple(
         (item.get("status"), None if item.get("reason") in _ON_THE_WAY else item.get("reason"))
         for item in _items(status, "conditions")
         if item.get("type") == ConditionType.ACTUATING
     )
+    return bool(status.get("pendingAction")), actuating
 
 
 def _last_decision(standing: Standing, before: Any, now_s: float) -> Any:
