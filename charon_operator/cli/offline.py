@@ -112,7 +112,7 @@ def _check_alone(one: Resource) -> None:
         one.find("metadata.name", message)
     schema = crd.schemas()[one.kind]
     without_others = {k: v for k, v in body.items() if k not in ("metadata", "status")}
-    for path, message in _against(without_others, schema, ""):
+    for path, message in against(without_others, schema, ""):
         one.find(path, message)
     if not isinstance(body.get("spec"), dict):
         one.find("spec", "is required and must be a mapping with fields")
@@ -121,7 +121,7 @@ def _check_alone(one: Resource) -> None:
         one.find(problem.field, problem.message)
 
 
-def _against(value: Any, schema: crd.Schema, path: str) -> Iterator[tuple[str, str]]:
+def against(value: Any, schema: crd.Schema, path: str) -> Iterator[tuple[str, str]]:
     """What the API server's strict validation refuses and the models are lenient about."""
     if "enum" in schema and isinstance(value, str) and value not in schema["enum"]:
         yield path, f"must be one of {', '.join(schema['enum'])}"
@@ -131,7 +131,7 @@ def _against(value: Any, schema: crd.Schema, path: str) -> Iterator[tuple[str, s
         for index, item in enumerate(value):
             name = item.get("name") if isinstance(item, dict) else None
             place = name if isinstance(name, str) else index
-            yield from _against(item, schema["items"], f"{path}[{place}]")
+            yield from against(item, schema["items"], f"{path}[{place}]")
 
 
 def _fields_against(
@@ -141,7 +141,7 @@ def _fields_against(
     for name, child in value.items():
         here = f"{path}.{name}" if path else str(name)
         if known is not None and name in known:
-            yield from _against(child, known[name], here)
+            yield from against(child, known[name], here)
         elif known is not None:
             close = difflib.get_close_matches(str(name), known, n=1)
             hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(known)}"

@@ -1,0 +1,130 @@
+"""What the READMEs show is what there is: files, commands, manifests."""
+
+import re
+import shlex
+from pathlib import Path
+
+import click
+import pytest
+import yaml
+from click.testing import CliRunner
+
+from charon_operator import settings
+from charon_operator.cli import main, manifest, offline
+from charon_operator.model.status import ChargedAppStatus
+from tests.ship import chart
+
+ROOT = chart.ROOT
+READMES = [ROOT / "README.md", *sorted(ROOT.glob("examples/*/README.md"))]
+_FENCE = re.compile(r"(?:<!-- (?P<file>\S+) -->\n)?```(?P<kind>\w+)\n(?P<text>.*?)```", re.DOTALL)
+# Seconds, no cluster: these run as they stand there.
+_RUN = ("simulate", "validate", "crds")
+
+
+def blocks(kind: str, path: Path = ROOT / "README.md") -> list[re.Match[str]]:
+    found = _FENCE.finditer(path.read_text(encoding="utf-8"))
+    return [block for block in found if block["kind"] == kind]
+
+
+def commands() -> list[str]:
+    lines = [
+        line
+        for path in READMES
+        for block in blocks("sh", path)
+        for line in block["text"].strip().splitlines()
+    ]
+    return list(dict.fromkeys(lines))
+
+
+@pytest.mark.parametrize("line", commands(), ids=str)
+def test_command_exists_and_runs_where_it_can(line: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    words = shlex.split(line)
+    {"make": _make, "charon": _charon, "helm": _helm, "kubectl": _kubectl, "docker": _docker}[
+        words[0]
+    ](words[1:])
+
+
+def _make(words: list[str]) -> None:
+    targets = re.findall(r"^([a-z-]+):.*## ", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert set(words) <= set(targets)
+
+
+def _charon(words: list[str]) -> None:
+    if words[0] in _RUN:
+        result = CliRunner().invoke(main, words)
+        assert result.exit_code == 0, result.output
+        return
+    command: click.Command = main
+    while isinstance(command, click.Group):
+        found = command.get_command(click.Context(command), words.pop(0))
+        assert found is not None
+        command = found
+    # Parses the rest without calling it: an option that is not there is an error.
+    command.make_context(command.name or "", words)
+
+
+def _helm(words: list[str]) -> None:
+    kept = [word for word in words[1:] if word not in ("--create-namespace", "--reuse-values")]
+    assert "kind: Deployment" in chart.helm("template", *kept)
+
+
+def _kubectl(words: list[str]) -> None:
+    files = [words[i + 1] for i, word in enumerate(words) if word == "-f"]
+    assert all((ROOT / file).exists() for file in files)
+    assert words[0] in ("get", "explain", "describe", "label", "apply")
+
+
+def _docker(words: list[str]) -> None:
+    files = [words[i + 1] for i, word in enumerate(words) if word == "-f"]
+    assert all((ROOT / file).is_file() for file in files)
+
+
+def test_manifests_are_the_examples_to_the_letter() -> None:
+    shown = [block for block in blocks("yaml") if block["file"]]
+    assert shown
+    for block in shown:
+        assert block["text"] == (ROOT / block["file"]).read_text(encoding="utf-8")
+
+
+def test_status_is_one_that_the_api_has() -> None:
+    (block,) = [block for block in blocks("yaml") if block["text"].startswith("status:")]
+    status = yaml.safe_load(block["text"])["status"]
+    assert ChargedAppStatus.problems(status, "status") == []
+    schema = offline.crd.schemas()["ChargedApp"]["properties"]["status"]
+    assert list(offline.against(status, schema, "status")) == []
+
+
+def test_every_manifest_shown_is_valid() -> None:
+    for path in READMES:
+        for block in blocks("yaml", path):
+            documents = [d for d in manifest.read(block["text"]) if "spec" in d.body]  # type: ignore[union-attr]
+            found = [offline.ours(path.name, document) for document in documents]  # type: ignore[arg-type]
+            resources = [one for one in found if isinstance(one, offline.Resource)]
+            assert len(resources) == len(documents)
+            problems = offline.check(resources, settings.Mimir())
+            assert [one for one in problems if not one.note] == []
+
+
+# Where a path begins, or a file at the top.
+_PATH = re.compile(r"`((?:[\w.-]+/)+[\w.-]*|[A-Z]{5,}(?:\.md)?|[\w-]+\.(?:md|yaml|toml))`")
+
+
+@pytest.mark.parametrize("path", READMES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_path_named_is_there(path: Path) -> None:
+    rooms = {path.name for path in (ROOT / "charon_operator").iterdir() if path.is_dir()}
+    for name in _PATH.findall(path.read_text(encoding="utf-8")):
+        if name.startswith(("demo/", ".venv/")) or "charon.dev/" in name:
+            continue
+        base = ROOT / "charon_operator" if name.rstrip("/") in rooms else ROOT
+        assert (base / name).exists() or (path.parent / name).exists(), name
+    for link in re.findall(r"\]\((?!http)([^)#]+)\)", path.read_text(encoding="utf-8")):
+        assert (path.parent / link).exists(), link
+
+
+def test_every_verb_of_the_command_line_is_named() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    changes = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    for verb in main.list_commands(click.Context(main)):
+        assert f"charon {verb}" in text or f"make {verb}" in text, verb
+        assert verb in changes
