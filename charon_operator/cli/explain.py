@@ -74,14 +74,12 @@ def _read(
         import requests
     except ImportError:
         raise CharonError("this needs pykube-ng: pip install 'charon-operator[lab]'") from None
-    where = namespace
+    client, default = _login(kubeconfig, context)
+    where = namespace or default
     try:
-        config = _login(kubeconfig, context)
-        where = where or str(config.namespace)
-        api = pykube.HTTPClient(config, timeout=_TIMEOUT_S)
         path = f"{names.CHARGED_APPS}/{app}"
-        answer = api.get(version=names.API_VERSION, namespace=where, url=path)
-    except (pykube.exceptions.PyKubeError, requests.RequestException, OSError, KeyError) as error:
+        answer = client.get(version=names.API_VERSION, namespace=where, url=path)
+    except (pykube.exceptions.PyKubeError, requests.RequestException, OSError) as error:
         raise CharonError(f"the API server cannot be asked: {_first_line(error)}") from None
     if answer.status_code == 404:
         hint = f"see `kubectl get {names.CHARGED_APPS} -A`"
@@ -91,14 +89,21 @@ def _read(
     return dict(answer.json())
 
 
-def _login(kubeconfig: Path | None, context: str | None) -> Any:
+def _login(kubeconfig: Path | None, context: str | None) -> tuple[Any, str]:
+    """A client, and the namespace to look in when none is named."""
     import pykube
 
-    found = pykube.KubeConfig.from_file(str(kubeconfig)) if kubeconfig else None
-    config = found or pykube.KubeConfig.from_env()
-    if context:
-        config.set_current_context(context)
-    return config
+    try:
+        found = pykube.KubeConfig.from_file(str(kubeconfig)) if kubeconfig else None
+        config = found or pykube.KubeConfig.from_env()
+        if context:
+            config.set_current_context(context)
+        return pykube.HTTPClient(config, timeout=_TIMEOUT_S), str(config.namespace)
+    except Exception as error:
+        # pykube checks nothing of a kubeconfig: whatever is wrong shows as any kind of error.
+        where = str(kubeconfig) if kubeconfig else "the kubeconfig"
+        what = type(error).__name__
+        raise CharonError(f"{where} cannot be used ({what}); try kubectl with it") from None
 
 
 def _message(answer: Any) -> str:
