@@ -1,6 +1,5 @@
 """The demo whole, and the demo ended by a person."""
 
-import json
 import signal
 import subprocess
 import sys
@@ -22,8 +21,8 @@ def start(folder) -> subprocess.Popen:
 @pytest.mark.testbed
 @pytest.mark.timeout(600)
 def test_demo_when_run_then_the_queue_is_held_and_everything_is_left_behind(tmp_path) -> None:
-    running = start(tmp_path / "demo")
-    output, _ = running.communicate(timeout=540)
+    with start(tmp_path / "demo") as running:
+        output, _ = running.communicate(timeout=540)
     assert running.returncode == 0, output
     assert "times the optimum's" in output
     assert "BAD" not in output
@@ -37,25 +36,24 @@ def test_demo_when_run_then_the_queue_is_held_and_everything_is_left_behind(tmp_
 @pytest.mark.testbed
 @pytest.mark.timeout(300)
 def test_demo_when_interrupted_in_the_middle_then_stops_cleanly(tmp_path) -> None:
-    running = start(tmp_path / "demo")
     seen: list[str] = []
     under_way = threading.Event()
-    assert running.stdout is not None
+    with start(tmp_path / "demo") as running:
 
-    def read() -> None:
-        for line in running.stdout:
-            seen.append(line)
-            if "The step is on its way" in line:
-                under_way.set()
-        under_way.set()
+        def read() -> None:
+            for line in running.stdout or ():
+                seen.append(line)
+                if "The step is on its way" in line:
+                    under_way.set()
+            under_way.set()
 
-    reader = threading.Thread(target=read)
-    reader.start()
-    assert under_way.wait(240)
-    running.send_signal(signal.SIGINT)
-    code = running.wait(60)
-    reader.join()
-    assert code == 130, "".join(seen)
-    assert "Traceback" not in "".join(seen)
-    state = json.dumps(seen)
-    assert "nothing is left running" in state
+        reader = threading.Thread(target=read)
+        reader.start()
+        assert under_way.wait(240)
+        running.send_signal(signal.SIGINT)
+        code = running.wait(60)
+        reader.join()
+    output = "".join(seen)
+    assert code == 130, output
+    assert "Traceback" not in output
+    assert "nothing is left running" in output
