@@ -20,7 +20,7 @@ from charon_operator import names
 from charon_operator.errors import ConfigurationError
 
 _ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
-_CONNECTIONS = 64
+_CONNECTIONS = 32
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _RUN_PLUGIN_AGAIN_S = 60.0
 

@@ -66,6 +66,7 @@ def settings() -> kopf.OperatorSettings:
     | back-offs without end | 403 and 503 are waited out, up to 15 s apart |
     | error delays up to 30 s | the default blinds an object for ten minutes |
     | no worker limit | with one, an index deadlocks |
+    | workers idle for 1 s | one an object, and a step of the fleet touches every object |
     | ends itself after 25 s | a life that cannot be stopped would be a second informer |
     | nothing stored | no diff of every event, no annotation ever |
     """
@@ -84,6 +85,7 @@ def settings() -> kopf.OperatorSettings:
     chosen.networking.error_backoffs = JitteredForever()
     chosen.queueing.error_delays = [1, 1, 2, 3, 5, 8, 13, 21, 30]
     chosen.queueing.worker_limit = None
+    chosen.queueing.idle_timeout = 1.0
     chosen.process.ultimate_exiting_timeout = 25
     chosen.persistence.diffbase_storage = NothingStored()
     return chosen

@@ -34,6 +34,7 @@ from tests.loop import cluster_bodies as make
         ("networking.trust_env", False),
         ("queueing.error_delays", [1, 1, 2, 3, 5, 8, 13, 21, 30]),
         ("queueing.worker_limit", None),
+        ("queueing.idle_timeout", 1.0),
         ("process.ultimate_exiting_timeout", 25),
     ],
 )
