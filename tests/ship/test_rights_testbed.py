@@ -1,0 +1,125 @@
+"""The operator itself under the chart's rights: it needs all it is given to write, and no more.
+
+Its metric store does not answer, so what it writes is the fallback: a raise to a floor.
+"""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from charon_operator import testbed
+from charon_operator.testbed import probes, sockets
+from tests.faults import install
+from tests.model import bad_input
+from tests.ship import chart
+from tests.ship.test_admission_testbed import deployment
+from tests.ship.test_chart import rules_of
+from tests.testbed_fixtures import wait_until
+
+pytestmark = pytest.mark.testbed
+_USER = f"system:serviceaccount:{chart.NAMESPACE}:{chart.RELEASE}"
+_FLOOR = 4
+_OPERATORS_OWN = ("Deployment", "Service", "CustomResourceDefinition")
+
+
+@pytest.fixture(params=["all namespaces", "one namespace"])
+def documents(
+    request: pytest.FixtureRequest, ship_bed: testbed.Testbed, space: str
+) -> Iterator[list[dict[str, Any]]]:
+    """The chart without its pod, for all namespaces or for the test's own."""
+    install.install_crds(ship_bed)
+    ship_bed.kubectl("create", "namespace", chart.NAMESPACE)
+    watched = [] if request.param == "all namespaces" else ["--set", f"watchNamespaces={{{space}}}"]
+    # A second without metrics is enough for the fallback; the address answers nobody.
+    address = "settings.mimir.url=http://127.0.0.1:9/prometheus"
+    rendered = chart.documents("--set", address, *watched)
+    chosen = [one for one in rendered if one["kind"] not in _OPERATORS_OWN]
+    ship_bed.apply(yaml.safe_dump_all(chosen))
+    yield chosen
+    ship_bed.kubectl("delete", "--wait=false", "-f", "-", input=yaml.safe_dump_all(chosen))
+    ship_bed.kubectl("delete", "namespace", chart.NAMESPACE, "--timeout=60s")
+
+
+@contextmanager
+def operator(bed: testbed.Testbed, documents: list[dict[str, Any]], folder: Path) -> Iterator[None]:
+    """The program, with the chart's settings file and its account's token."""
+    (config,) = [one for one in documents if one["kind"] == "ConfigMap"]
+    settings = yaml.safe_load(config["data"]["settings.yaml"])
+    ports = sockets.Reservation()
+    port = ports.port("health")
+    settings["health"] = {"host": "127.0.0.1", "port": port}
+    del settings["journal"]
+    (folder / "settings.yaml").write_text(yaml.safe_dump(settings))
+    kubeconfig = bed.service_account_kubeconfig(
+        chart.NAMESPACE, chart.RELEASE, folder / "kubeconfig"
+    )
+    files = [f"--config={folder / 'settings.yaml'}", f"--kubeconfig={kubeconfig}"]
+    command = [sys.executable, "-m", "charon_operator", "run", *files]
+    with (folder / "log").open("wb") as log:
+        running = subprocess.Popen(command, stdout=log, stderr=log)
+        try:
+            wait_until(lambda: probes.answers(f"http://127.0.0.1:{port}/readyz"), "the operator")
+            yield
+        finally:
+            running.terminate()
+            running.wait(30)
+            ports.release()
+
+
+def asked(bed: testbed.Testbed, since: int) -> list[dict[str, Any]]:
+    """What the operator's account asked of the API server, from a place in the audit log on."""
+    with bed.audit_log.open("rb") as log:
+        log.seek(since)
+        rows = [json.loads(line) for line in log if line.endswith(b"\n")]
+    return [row for row in rows if row["user"]["username"] == _USER and "objectRef" in row]
+
+
+def named(row: dict[str, Any]) -> tuple[str, str]:
+    """What was asked, as rules are written."""
+    on = row["objectRef"]
+    parts = [on.get("resource", ""), on.get("subresource", "")]
+    return f"{on.get('apiGroup', '')}/{'/'.join(part for part in parts if part)}", row["verb"]
+
+
+def test_operator_uses_every_right_to_write_and_is_refused_nothing(
+    ship_bed: testbed.Testbed, space: str, documents: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    since = ship_bed.audit_log.stat().st_size
+    fallback = {"afterSeconds": 1, "strategy": "AtLeast", "replicas": _FLOOR}
+    policy = {
+        **bad_input.POLICY,
+        "metadata": {"name": "stream"},
+        "spec": {"periodSeconds": 1, "controller": {"type": "Hold"}, "fallback": fallback},
+    }
+    for kind, name in (("Deployment", "consumer"), ("StatefulSet", "db")):
+        target = {"apiVersion": "apps/v1", "kind": kind, "name": name}
+        spec = {**bad_input.APP["spec"], "mode": "Active", "scaleTargetRef": target, "holds": []}
+        app = {**bad_input.APP, "metadata": {"name": name}, "spec": spec}
+        for body in (deployment(name, kind), app):
+            ship_bed.kubectl("create", "-n", space, "-f", "-", input=json.dumps(body))
+    ship_bed.kubectl("create", "-n", space, "-f", "-", input=json.dumps(policy))
+
+    def replicas() -> list[int]:
+        told = ship_bed.kubectl("get", "deployments,statefulsets", "-n", space, "-o", "json")
+        return [one["spec"]["replicas"] for one in json.loads(told)["items"]]
+
+    with operator(ship_bed, documents, tmp_path):
+        wait_until(lambda: replicas() == [_FLOOR, _FLOOR], "both raised to the floor", 60)
+        granted = {(what, verb) for _, what, verb in rules_of(documents)}
+        writes = {one for one in granted if one[1] not in ("get", "list", "watch")}
+        wait_until(
+            lambda: writes <= set(map(named, asked(ship_bed, since))), f"all of {writes}", 30
+        )
+    rows = asked(ship_bed, since)
+    assert {named(row) for row in rows} <= granted | {("keda.sh/scaledobjects", "list")}
+    refused = [
+        f"{named(row)} {row['requestURI']}" for row in rows if row["responseStatus"]["code"] == 403
+    ]
+    assert refused == []
