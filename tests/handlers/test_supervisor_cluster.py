@@ -2,12 +2,14 @@
 
 import asyncio
 import json
+import logging
 import ssl
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import yarl
 
 from charon_operator import names, testbed
 from charon_operator.clients import kube_access
@@ -15,6 +17,7 @@ from charon_operator.handlers.supervisor import InformerThread
 from charon_operator.loop.snapshot import Kind, Snapshot
 from charon_operator.model.app import ChargedApp
 from charon_operator.model.workload import Absent, Key, Target, Workload
+from tests.clients.conftest import CRDS
 from tests.clients.test_kube_cluster import APP
 from tests.faults import apifault
 from tests.faults.apifault import Rule
@@ -42,7 +45,7 @@ def begin(charged_bed: testbed.Testbed) -> Iterator[Begin]:
     begun: list[InformerThread] = []
 
     def make(
-        kubeconfig: Path = charged_bed.kubeconfig,
+        kubeconfig: Path | None = charged_bed.kubeconfig,
         store: Snapshot | None = None,
         namespaces: tuple[str, ...] = (),
     ) -> tuple[Snapshot, InformerThread]:
@@ -377,3 +380,49 @@ def test_it_stops_at_once_while_the_api_server_is_away(
     wait_until(lambda: store.synced, "every kind to be listed")
     with proxy.refusing():
         assert informer.stop(timeout_s=10)
+
+
+def test_our_own_crd_deleted_and_made_again_is_picked_up(
+    charged_bed: testbed.Testbed, begin: Begin, namespace: str
+) -> None:
+    bed, crd = charged_bed, CRDS / "chargedapps.charon.dev.yaml"
+    store, informer = begin()
+    bed.apply(app_body(namespace))
+    wait_until(lambda: app_of(store, namespace), "the app")
+    try:
+        bed.kubectl("delete", "-f", str(crd))
+        wait_until(lambda: not store.apps(), "the apps to go")
+        missing = "chargedapps.charon.dev is not served by this cluster: install the CRDs"
+        wait_until(lambda: missing in informer.problems, "the missing CRD to be named")
+    finally:
+        bed.apply(crd)
+        bed.kubectl("wait", "--for=condition=established", "crd/chargedapps.charon.dev")
+    bed.apply(app_body(namespace, "two"))
+    wait_until(lambda: app_of(store, namespace, "two"), "the new app")
+    assert informer.problems == ()
+
+
+def test_a_pod_watches_with_its_account_and_takes_up_a_new_authority(
+    bed: testbed.Testbed,
+    begin: Begin,
+    namespace: str,
+    behind: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    address = yarl.URL(bed.api_url)
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", str(address.host))
+    monkeypatch.setenv("KUBERNETES_SERVICE_PORT", str(address.port))
+    monkeypatch.setattr(kube_access, "_ACCOUNT", tmp_path)
+    behind.with_name(behind.name + ".token").rename(tmp_path / "token")
+    authority = tmp_path / "ca.crt"
+    authority.write_bytes(bed.ca_file.read_bytes())
+    caplog.set_level(logging.INFO)
+    store, informer = begin(None)
+    wait_until(lambda: store.synced, "every kind to be listed")
+    authority.write_bytes(bed.ca_file.read_bytes() * 2)
+    wait_until(lambda: "begins anew for a new CA" in caplog.text, "a new life")
+    bed.apply(app_body(namespace))
+    wait_until(lambda: app_of(store, namespace), "the app")
+    assert informer.restarts == 0
