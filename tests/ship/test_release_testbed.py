@@ -98,13 +98,13 @@ def test_upgrade_changes_what_is_asked_and_restarts_for_new_settings(
     ship_bed: testbed.Testbed, helm: Callable[..., str], release: str
 ) -> None:
     before = deployed(ship_bed)
-    helm("upgrade", release, str(chart.CHART), "--reuse-values", "--set", "forceMode=Advisory")
+    helm("upgrade", release, str(chart.CHART), "--reset-then-reuse-values", "--set", "forceMode=Advisory")
     after = deployed(ship_bed)
     checksum = ("spec", "template", "metadata", "annotations", "checksum/settings")
     assert _at(before, *checksum) != _at(after, *checksum)
     told = ship_bed.kubectl("get", "configmap", release, "-n", chart.NAMESPACE, "-o", "json")
     assert "force_mode: Advisory" in json.loads(told)["data"]["settings.yaml"]
-    helm("upgrade", release, str(chart.CHART), "--reuse-values", "--set", "replicas=0")
+    helm("upgrade", release, str(chart.CHART), "--reset-then-reuse-values", "--set", "replicas=0")
     assert deployed(ship_bed)["spec"]["replicas"] == 0
 
 
