@@ -88,7 +88,7 @@ def writes(bed: testbed.Testbed, since: float) -> dict[str, int]:
     counts: dict[str, int] = {}
     for event in audited(bed, since):
         if event["verb"] in ("create", "update", "patch", "delete"):
-            reference = event["objectRef"]
+            reference = event.get("objectRef", {})
             what = "/".join(filter(None, (reference["resource"], reference.get("subresource"))))
             counts[what] = counts.get(what, 0) + 1
     return counts
@@ -98,7 +98,7 @@ def patches(bed: testbed.Testbed, since: float) -> dict[App, float]:
     """When each app's scale was first patched with success after a moment."""
     first: dict[App, float] = {}
     for event in audited(bed, since):
-        reference = event["objectRef"]
+        reference = event.get("objectRef", {})
         scaled = event["verb"] == "patch" and reference.get("subresource") == "scale"
         if scaled and event["responseStatus"]["code"] == 200:
             first.setdefault(App(reference["namespace"], reference["name"]), stamp(event))
