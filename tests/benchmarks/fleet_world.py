@@ -5,22 +5,19 @@ its own process, with the chart's ServiceAccount.
 """
 
 import json
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
-
 from charon_operator import testbed
-from charon_operator.testbed import probes, process, sockets
+from charon_operator.testbed import operator, process, sockets
 from tests.exporter import Exporter
-from tests.faults import install
 
 NAMESPACES = 10
 METRIC = "bench_work"
-USER = f"system:serviceaccount:{install.SYSTEM}:{install.ACCOUNT}"
+USER = f"system:serviceaccount:{operator.NAMESPACE}:{operator.ACCOUNT}"
+CHART = Path(__file__).parents[2] / "helm" / "charon-operator"
 
 
 @dataclass(frozen=True)
@@ -112,7 +109,7 @@ def world(folder: Path, count: int, period_s: int) -> Iterator[tuple[testbed.Tes
     nodes = [testbed.Node(name=f"node-{i}", cpu="1000", pods=3000) for i in range(2)]
     config = testbed.Config(folder=folder, nodes=nodes)
     with testbed.start(config) as bed, Exporter() as exporter:
-        install.install(bed)
+        operator.install(bed, CHART)
         bed.scrape("bench", exporter.address)
         fleet = apps(count)
         _apply(bed, [_namespace(f"bench-{i}") for i in range(NAMESPACES)])
@@ -134,33 +131,11 @@ class Operator:
     """`charon run` as a process of its own; a context manager."""
 
     def __init__(self, bed: testbed.Testbed, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
         self.journal = folder / "journal.jsonl"
-        self.port = sockets.Reservation().port("operator")
-        command = [sys.executable, "-m", "charon_operator", "run"]
-        self.process = process.Process(
-            process.Program(
-                name="operator",
-                command=[*command, *self._files(bed, folder)],
-                log=folder / "operator.log",
-                port=self.port,
-                is_ready=lambda: probes.answers(f"http://127.0.0.1:{self.port}/readyz"),
-            )
-        )
-
-    def _files(self, bed: testbed.Testbed, folder: Path) -> list[str]:
-        kubeconfig = bed.service_account_kubeconfig(
-            install.SYSTEM, install.ACCOUNT, folder / "kubeconfig"
-        )
-        settings = {
-            "mimir": {"url": f"{bed.mimir_url}/prometheus", "scopes": [{"tenant": bed.tenant}]},
-            "lease": {"namespace": install.SYSTEM},
-            "journal": {"path": str(self.journal)},
-            "health": {"host": "127.0.0.1", "port": self.port},
-        }
-        file = folder / "charon.yaml"
-        file.write_text(yaml.safe_dump(settings))
-        return [f"--kubeconfig={kubeconfig}", f"--config={file}"]
+        self._ports = sockets.Reservation()
+        self.port = self._ports.port("operator")
+        settings = {"journal": {"path": str(self.journal)}}
+        self.process = process.Process(operator.program(bed, folder, self.port, settings))
 
     @property
     def pid(self) -> int:
@@ -173,3 +148,4 @@ class Operator:
 
     def __exit__(self, *_: object) -> None:
         self.process.stop()
+        self._ports.release()
