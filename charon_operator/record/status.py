@@ -24,6 +24,8 @@ SOFT_INTERVAL_S: Final = 60.0
 # Pods that come and go change nothing but `Actuating`; not every probe that fails is a write.
 _PODS_INTERVAL_S: Final = 10.0
 _BAND_PERCENT: Final = 10
+# A window fills up slowly after the start: none, half, all of it is what matters to anybody.
+_COVERAGE_BAND_PERCENT: Final = 50
 # An objective that was missed a thousandfold is not more missed at each further percent.
 _LOWEST_PERCENT: Final = -1000
 _MOVES: Final = (Reason.RAISED.value, Reason.LOWERED.value)
@@ -174,10 +176,10 @@ def _objective(state: ObjectiveState, before: Mapping[str, Any] | None) -> Json:
     found = {
         "name": state.name,
         "state": state.verdict.value,
-        "coverage": str(_band(state.coverage)),
+        "coverage": str(_band(state.coverage, _COVERAGE_BAND_PERCENT)),
     }
     if state.budget_remaining is not None:
-        found["budgetRemaining"] = str(_band(state.budget_remaining))
+        found["budgetRemaining"] = str(_band(state.budget_remaining, _BAND_PERCENT))
     same = before is not None and all(before.get(name) == told for name, told in found.items())
     if (
         same
@@ -190,10 +192,10 @@ def _objective(state: ObjectiveState, before: Mapping[str, Any] | None) -> Json:
     return found
 
 
-def _band(share: float) -> int:
+def _band(share: float, width_percent: int) -> int:
     """Percent, rounded down to its band."""
     # A share such as 0.3 is a little less than three bands of 0.1 in binary.
-    percent = math.floor(100 * share / _BAND_PERCENT + 1e-9) * _BAND_PERCENT
+    percent = math.floor(100 * share / width_percent + 1e-9) * width_percent
     return max(_LOWEST_PERCENT, percent)
 
 

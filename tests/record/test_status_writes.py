@@ -98,10 +98,11 @@ def test_status_when_nothing_changed_then_is_not_written() -> None:
     "after",
     [
         standing(objectives=(objective(attainment=0.9891, budget_remaining=0.82),)),
+        standing(objectives=(objective(attainment=0.9891, coverage=1.0),)),
         standing(decision=decision(decision_id="d2", raw=2, demand_age_s=3.0)),
         standing(settling=0, decision=decision(message="Unchanged at 2: freshness wants 2")),
     ],
-    ids=["figures within their band", "another turn", "other words of Unchanged"],
+    ids=["figures within their band", "attainment", "another turn", "other words of Unchanged"],
 )
 def test_status_when_only_numbers_moved_then_is_not_written(after: Standing) -> None:
     assert patched(standing(), after, LONG_S) is None
