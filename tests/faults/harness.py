@@ -262,17 +262,18 @@ class World:
         return wait_until(there, f"{kind}={status} of {name}", timeout_s)
 
     def wait_settled(self, wanted: int, timeout_s: float = 30.0) -> None:
-        """So many replicas, no intent left, and some turns over in which nothing changed."""
+        """So many replicas, all well, no intent left, and a turn over in which nothing changed."""
         self.wait_replicas(wanted, timeout_s)
+        self.wait_condition(names.ConditionType.READY, "True", timeout_s)
         wait_until(
             lambda: not self.status().get("pendingAction"), "the intent to be cleared", timeout_s
         )
-        self.wait_turns(3)
+        self.wait_turns(2)
 
     def wait_turns(self, count: int, timeout_s: float = 30.0) -> None:
         """So many more times Mimir is asked about this namespace, and answers."""
-        before = self._asked()
-        wait_until(lambda: self._asked() >= before + count, f"{count} turns", timeout_s)
+        before = self._turns()
+        wait_until(lambda: self._turns() >= before + count, f"{count} turns", timeout_s)
 
     def wait_observed(self, timeout_s: float = SEEN_S, name: str = "web") -> None:
         """The app's present generation is in its status."""
@@ -351,11 +352,10 @@ class World:
             if write.namespace == self.namespace or (write.is_lease and lease in _named(write))
         ]
 
-    def _asked(self) -> int:
-        return sum(
-            self.namespace in seen.asked.expression and seen.status == 200
-            for seen in list(self.stage.metrics.seen)
-        )
+    def _turns(self) -> int:
+        """Turns that asked Mimir about this namespace and were answered."""
+        asked = [seen.asked for seen in list(self.stage.metrics.seen) if seen.status == 200]
+        return len({a.time for a in asked if self.namespace in a.expression})
 
 
 def _named(write: audit.Write) -> tuple[str, str]:

@@ -29,6 +29,7 @@ class Asked:
 
     Attributes:
         expression: the PromQL asked, empty for anything but a query.
+        time: as of when it is asked: all queries of one turn have one time.
         tenant: of X-Scope-OrgID; None when the header is not there.
         authorized: whether credentials came with it.
     """
@@ -36,6 +37,7 @@ class Asked:
     path: str
     expression: str
     tenant: str | None
+    time: str = ""
     authorized: bool = False
 
 
@@ -184,9 +186,14 @@ class MetricFault(front.Front):
 
     def _about(self, request: web.Request, body: bytes) -> Asked:
         form = parse_qs(body.decode(errors="replace")) if request.method == "POST" else {}
-        expression = request.query.get("query") or form.get("query", [""])[0]
-        tenant = request.headers.get("X-Scope-OrgID")
-        return Asked(request.path, expression, tenant, "Authorization" in request.headers)
+        asked = {**{name: values[0] for name, values in form.items()}, **request.query}
+        return Asked(
+            request.path,
+            expression=asked.get("query", ""),
+            tenant=request.headers.get("X-Scope-OrgID"),
+            time=asked.get("time", ""),
+            authorized="Authorization" in request.headers,
+        )
 
     def _note(self, call: Call, status: int) -> None:
         self.seen.append(Seen(time.time(), call.asked, status))
