@@ -38,14 +38,13 @@ def test_b18_when_an_app_is_made_again_and_again_then_the_cooldown_holds(
     assert world.violations(operator) == []
 
 
-@pytest.mark.parametrize("junk", ["Sideways", "", "down"])
 def test_b21_when_a_hold_cannot_be_read_then_it_holds_everything(
-    junk: str, stage: harness.Stage, operator: harness.Operator, world: harness.World
+    stage: harness.Stage, operator: harness.Operator, world: harness.World
 ) -> None:
     # The schema rejects it, so it is planted on its way to the operator, as an old object would be.
     world.wait_settled(2)
     rule = apifault.Rule(
-        do=apifault.Mutate(lambda body: _plant(body, world.namespace, junk)),
+        do=apifault.Mutate(lambda body: _plant(body, world.namespace)),
         verbs=("list", "watch"),
         resource="chargedapps",
     )
@@ -64,10 +63,10 @@ def test_b21_when_a_hold_cannot_be_read_then_it_holds_everything(
     assert world.violations(operator) == []
 
 
-def _plant(body: dict[str, object], namespace: str, junk: str) -> None:
+def _plant(body: dict[str, object], namespace: str) -> None:
     spec, meta = body.get("spec"), body.get("metadata")
     if not isinstance(spec, dict) or not isinstance(meta, dict):
         return
     if meta.get("namespace") == namespace:
         for item in spec.get("holds") or []:
-            item["direction"] = junk
+            item["direction"] = "Sideways"

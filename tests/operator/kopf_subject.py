@@ -137,6 +137,15 @@ def _event(registry: kopf.OperatorRegistry) -> None:
     kopf.index(*KIND, registry=registry, id="names")(index)
 
 
+def _event_many(registry: kopf.OperatorRegistry) -> None:
+    async def ignored(**_: Any) -> None:
+        return
+
+    for group, version, plural in (("apps", "v1", "deployments"), ("apps", "v1", "statefulsets")):
+        kopf.on.event(group, version, plural, registry=registry)(ignored)
+    _event(registry)
+
+
 def _create(registry: kopf.OperatorRegistry) -> None:
     async def created(name: str, **_: Any) -> None:
         say(f"event {name}")

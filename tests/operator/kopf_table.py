@@ -102,13 +102,13 @@ def _recovery(bench: Bench, subject: Subject) -> str:
     return f"alive; events {'flow' if flows else 'do not flow'}"
 
 
-def _watch_error(code: int) -> Callable[[Bench], str]:
+def _watch_error(code: int, handler: str = "event", seconds: float = 5.0) -> Callable[[Bench], str]:
     def look(bench: Bench) -> str:
-        with bench.subject("event") as subject:
+        with bench.subject(handler) as subject:
             subject.wait(lambda: subject.count("event"))
             subject.wait(lambda: bench.proxy.open_watches(PLURAL))
             bench.proxy.fail_watches(code, PLURAL)
-            subject.wait(lambda: subject.process.poll() is not None, 5)
+            subject.wait(lambda: subject.process.poll() is not None, seconds)
             return _recovery(bench, subject)
 
     return look
@@ -239,6 +239,11 @@ PROBES = [
     *(Probe(f"watch answers {c}", "exits with 1", _watch_answers(c)) for c in (503, 403, 404, 401)),
     Probe("watch ERROR 500", "exits with 1", _watch_error(500), cheap=True),
     Probe("watch ERROR 504", "exits with 1", _watch_error(504)),
+    Probe(
+        "watch ERROR 500, one of three kinds",
+        "exits with 1",
+        _watch_error(500, "event-many", seconds=30),
+    ),
     Probe("watch ERROR 410", _WELL, _watch_error(410)),
     Probe("watch ERROR 410, a storm", f"more than 20 lists in 4 s; {_WELL}", _storm_of_410),
     Probe("watch answers 429", _WELL, _watch_answers(429)),
