@@ -117,9 +117,8 @@ def world(folder: Path, count: int, period_s: int) -> Iterator[tuple[testbed.Tes
         for app in fleet:
             exporter.set(METRIC, app.labels, 10.0)
         _apply(bed, [_deployment(app) for app in fleet])
-        bed.kubectl(
-            "wait", "deployments", "--all", "-A", "--for=condition=Available", "--timeout=300s"
-        )
+        settled = ("--for=condition=Available", "--timeout=400s")
+        bed.kubectl("wait", "deployments", "--all", "-A", *settled, timeout_s=420)
         yield bed, exporter
 
 
