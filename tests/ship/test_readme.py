@@ -65,7 +65,11 @@ def _charon(words: list[str]) -> None:
 
 
 def _helm(words: list[str]) -> None:
-    kept = [word for word in words[1:] if word not in ("--create-namespace", "--reset-then-reuse-values")]
+    kept = [
+        word
+        for word in words[1:]
+        if word not in ("--create-namespace", "--reset-then-reuse-values")
+    ]
     assert "kind: Deployment" in chart.helm("template", *kept)
 
 

@@ -98,7 +98,14 @@ def test_upgrade_changes_what_is_asked_and_restarts_for_new_settings(
     ship_bed: testbed.Testbed, helm: Callable[..., str], release: str
 ) -> None:
     before = deployed(ship_bed)
-    helm("upgrade", release, str(chart.CHART), "--reset-then-reuse-values", "--set", "forceMode=Advisory")
+    helm(
+        "upgrade",
+        release,
+        str(chart.CHART),
+        "--reset-then-reuse-values",
+        "--set",
+        "forceMode=Advisory",
+    )
     after = deployed(ship_bed)
     checksum = ("spec", "template", "metadata", "annotations", "checksum/settings")
     assert _at(before, *checksum) != _at(after, *checksum)

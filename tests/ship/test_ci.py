@@ -1,0 +1,67 @@
+""".ci/run itself, on a made-up project: exit codes, what is left behind, an end by signal."""
+
+import os
+import shutil
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.ship.chart import ROOT
+from tests.testbed_fixtures import wait_until
+
+SCRIPTS = sorted((ROOT / ".ci").iterdir())
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
+def test_script_is_bash_that_parses_and_is_executable(script: Path) -> None:
+    assert script.read_text(encoding="utf-8").startswith("#!/usr/bin/env bash\n")
+    assert os.access(script, os.X_OK)
+    subprocess.run(["bash", "-n", script], check=True, timeout=30)
+
+
+@pytest.mark.skipif(not shutil.which("shellcheck"), reason="shellcheck is not here")
+def test_scripts_have_nothing_for_shellcheck() -> None:
+    subprocess.run(["shellcheck", *SCRIPTS], check=True, timeout=60)
+
+
+def project(folder: Path, recipe: str) -> Path:
+    """A project whose `make test` is one line of shell."""
+    (folder / ".ci").mkdir()
+    shutil.copy(ROOT / ".ci" / "run", folder / ".ci" / "run")
+    (folder / "Makefile").write_text(f"test:\n\t@{recipe}\n")
+    return folder / ".ci" / "run"
+
+
+@pytest.mark.parametrize(("recipe", "code"), [("echo fine", 0), ("exit 3", 2)])
+def test_exit_code_is_that_of_make_test(tmp_path: Path, recipe: str, code: int) -> None:
+    done = subprocess.run([project(tmp_path, recipe)], timeout=60, capture_output=True)
+    assert done.returncode == code, done.stderr
+
+
+def test_what_is_left_running_fails_the_run_and_is_ended(tmp_path: Path) -> None:
+    recipe = "setsid sleep 300 >/dev/null 2>&1 & echo $$! > pid"
+    done = subprocess.run([project(tmp_path, recipe)], timeout=60, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "Left running:" in done.stderr
+    assert "sleep 300" in done.stderr
+    pid = int((tmp_path / "pid").read_text())
+    wait_until(lambda: not _alive(pid), "the end of what was left")
+
+
+def test_a_signal_ends_the_whole_run(tmp_path: Path) -> None:
+    recipe = "echo $$$$ > pid; exec sleep 300"
+    running = subprocess.Popen([project(tmp_path, recipe)])
+    file = tmp_path / "pid"
+    wait_until(lambda: file.exists() and file.read_text().strip(), "make to start")
+    running.send_signal(signal.SIGTERM)
+    assert running.wait(30) == 143
+    wait_until(lambda: not _alive(int(file.read_text())), "the end of make's child")
+
+
+def _alive(pid: int) -> bool:
+    try:
+        return "Z" not in Path(f"/proc/{pid}/stat").read_text().split()[2]
+    except OSError:
+        return False
