@@ -17,8 +17,8 @@ from typing import Any
 import aiohttp
 from aiohttp import web
 
-from tests.faults import front
-from tests.faults.front import Answered, Call, CutError
+from tests.faults import actions, front
+from tests.faults.actions import Answered, Call, CutError
 
 _REASONS = {
     400: "BadRequest",
@@ -61,7 +61,7 @@ class Seen:
 
 
 @dataclass(eq=False, kw_only=True)
-class Rule(front.Rule):
+class Rule(actions.Rule):
     """Which requests; what is left out matches everything.
 
     Attributes:
@@ -86,7 +86,7 @@ class Rule(front.Rule):
         )
 
 
-def refusal(code: int, retry_after_s: int | None = None) -> front.Say:
+def refusal(code: int, retry_after_s: int | None = None) -> actions.Say:
     """An answer as the API server words it: a Status object."""
     status = {
         "kind": "Status",
@@ -100,7 +100,7 @@ def refusal(code: int, retry_after_s: int | None = None) -> front.Say:
     headers = {"Content-Type": "application/json"}
     if retry_after_s is not None:
         headers["Retry-After"] = str(retry_after_s)
-    return front.Say(code, json.dumps(status).encode(), headers)
+    return actions.Say(code, json.dumps(status).encode(), headers)
 
 
 def error_line(code: int) -> bytes:
@@ -110,7 +110,7 @@ def error_line(code: int) -> bytes:
 
 
 @dataclass(frozen=True)
-class WatchError(front.Action):
+class WatchError(actions.Action):
     """Opens the watch and sends an ERROR event as its only line."""
 
     code: int
@@ -120,7 +120,7 @@ class WatchError(front.Action):
 
 
 @dataclass(frozen=True)
-class Record(front.Action):
+class Record(actions.Action):
     """Keeps the last answer of each list, page by page, to be served again by `Stale`."""
 
     kept: dict[str, Answered] = field(default_factory=dict)
@@ -131,7 +131,7 @@ class Record(front.Action):
 
 
 @dataclass(frozen=True)
-class Stale(front.Action):
+class Stale(actions.Action):
     """Serves a list that `Record` kept: the world as it was then."""
 
     kept: dict[str, Answered]
@@ -149,7 +149,7 @@ class Edit(StrEnum):
 
 
 @dataclass(frozen=True)
-class EditEvents(front.Action):
+class EditEvents(actions.Action):
     """Changes events of watches; `nth` counts matching events from 1, None for each."""
 
     how: Edit
@@ -170,7 +170,7 @@ class EditEvents(front.Action):
 
 
 @dataclass(frozen=True)
-class Mutate(front.Action):
+class Mutate(actions.Action):
     """Changes objects on their way to the client, in answers and in events."""
 
     change: Callable[[dict[str, Any]], None]
@@ -224,7 +224,7 @@ class ApiFault(front.Front):
 
     def requests(self, *verbs: str, resource: str | None = None) -> list[Seen]:
         """What was answered, in order."""
-        rule = Rule(do=front.Action(), verbs=verbs, resource=resource)
+        rule = Rule(do=actions.Action(), verbs=verbs, resource=resource)
         return [seen for seen in list(self.seen) if rule.matches(seen.asked)]
 
     def _tell_watches(self, line: bytes | None, resource: str | None) -> int:
@@ -241,7 +241,7 @@ class ApiFault(front.Front):
     def _note(self, call: Call, status: int) -> None:
         self.seen.append(Seen(time.time(), call.asked, status))
 
-    async def _serve_call(self, call: Call, due: list[front.Rule]) -> web.StreamResponse:
+    async def _serve_call(self, call: Call, due: list[actions.Rule]) -> web.StreamResponse:
         if call.asked.verb != "watch":
             return await super()._serve_call(call, due)
         for rule in due:
@@ -293,7 +293,7 @@ class ApiFault(front.Front):
         return [line]
 
     def _replaced(
-        self, watch: Watch, line: bytes, rule: front.Rule, tasks: list[asyncio.Task[None]]
+        self, watch: Watch, line: bytes, rule: actions.Rule, tasks: list[asyncio.Task[None]]
     ) -> list[bytes]:
         assert isinstance(rule.do, EditEvents)
         if rule.do.how is Edit.DUPLICATE:
@@ -305,7 +305,7 @@ class ApiFault(front.Front):
         return []
 
 
-async def _release(watch: Watch, rule: front.Rule) -> None:
+async def _release(watch: Watch, rule: actions.Rule) -> None:
     await rule.gone.wait()
     for line in watch.held:
         watch.queue.put_nowait(line)

@@ -15,13 +15,15 @@ import ssl
 import struct
 import threading
 import warnings
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import AsyncIterator, Iterator, Mapping
+from dataclasses import replace
 from typing import Any, Self
 
 import aiohttp
 import yarl
 from aiohttp import web
+
+from tests.faults import actions
 
 _START_TIMEOUT_S = 10.0
 _HANG_UP_S = 0.25
@@ -29,185 +31,6 @@ _DRIP_BYTES = 16
 # What belongs to one connection and not to the message.
 _HOP = {"connection", "keep-alive", "transfer-encoding", "upgrade", "te", "trailer", "host"}
 _STRIPPED = _HOP | {"accept-encoding", "content-length"}
-
-
-class CutError(Exception):
-    """The connection is to be broken now, with a TCP reset."""
-
-
-@dataclass(frozen=True)
-class Answered:
-    """What is sent back.
-
-    Attributes:
-        repeat: how often the body is sent.
-        cut_at: bytes after which the connection ends, short of the announced length.
-        drip_s: pause after every few bytes, seconds.
-    """
-
-    status: int
-    body: bytes = b""
-    headers: Mapping[str, str] = field(default_factory=dict)
-    repeat: int = 1
-    cut_at: int | None = None
-    drip_s: float = 0.0
-
-
-class Action:
-    """What a rule does to a request it matches; the base does nothing."""
-
-    async def before(self, call: "Call") -> Answered | None:
-        """Called before the request is forwarded; an answer keeps it from being forwarded."""
-        return None
-
-    async def after(self, call: "Call", answered: Answered) -> Answered:
-        """Called with the backend's answer."""
-        return answered
-
-
-@dataclass(eq=False, kw_only=True)
-class Rule:
-    """Which requests, how often, and what is done to them.
-
-    Attributes:
-        first: the first matching request that is hit, counted from 1.
-        times: how many are hit; None for all.
-        hits: how many were.
-        gone: set when the rule is taken back; what it holds back goes on then.
-    """
-
-    do: Action
-    first: int = 1
-    times: int | None = None
-    matched: int = 0
-    hits: int = 0
-    gone: asyncio.Event = field(default_factory=asyncio.Event)
-
-    def matches(self, asked: Any) -> bool:
-        """Whether a request is one of this rule's."""
-        return True
-
-    def is_due(self) -> bool:
-        """Counts one match; true if this one is hit."""
-        self.matched += 1
-        due = self.matched >= self.first and (self.times is None or self.hits < self.times)
-        self.hits += due
-        return due
-
-
-@dataclass(frozen=True)
-class Call:
-    """One request on its way.
-
-    Attributes:
-        asked: what it is about.
-        again: asks the backend once more.
-        rule: the one that acts on it.
-    """
-
-    request: web.Request
-    asked: Any
-    body: bytes
-    again: Callable[[], Awaitable[Answered]]
-    rule: Rule | None = None
-
-
-@dataclass(frozen=True)
-class Delay(Action):
-    """Forwards later."""
-
-    seconds: float
-
-    async def before(self, call: Call) -> None:
-        await asyncio.sleep(self.seconds)
-
-
-@dataclass(frozen=True)
-class Silence(Action):
-    """Accepts the request and says nothing; resets the connection when the rule goes."""
-
-    async def before(self, call: Call) -> None:
-        assert call.rule is not None
-        await call.rule.gone.wait()
-        raise CutError
-
-
-@dataclass(frozen=True)
-class Reset(Action):
-    """Breaks the connection instead of forwarding."""
-
-    async def before(self, call: Call) -> None:
-        raise CutError
-
-
-@dataclass(frozen=True)
-class Say(Action):
-    """Answers in the backend's place."""
-
-    status: int
-    body: bytes = b""
-    headers: Mapping[str, str] = field(default_factory=dict)
-    repeat: int = 1
-    drip_s: float = 0.0
-
-    async def before(self, call: Call) -> Answered:
-        return Answered(self.status, self.body, self.headers, self.repeat, drip_s=self.drip_s)
-
-
-@dataclass(frozen=True)
-class Half(Action):
-    """Forwards, sends half of the answer and hangs up."""
-
-    async def after(self, call: Call, answered: Answered) -> Answered:
-        return replace(answered, cut_at=len(answered.body) // 2)
-
-
-@dataclass(frozen=True)
-class LoseAnswer(Action):
-    """Forwards: the backend does what it was asked, and the client never hears of it."""
-
-    async def after(self, call: Call, answered: Answered) -> Answered:
-        raise CutError
-
-
-@dataclass(frozen=True)
-class Lie(Action):
-    """Forwards: the backend does what it was asked, and the client is told something else."""
-
-    said: Say
-
-    async def after(self, call: Call, answered: Answered) -> Answered:
-        return await self.said.before(call)
-
-
-@dataclass(frozen=True)
-class Twice(Action):
-    """Forwards twice; the client hears of the second time only."""
-
-    async def after(self, call: Call, answered: Answered) -> Answered:
-        return await call.again()
-
-
-@dataclass(frozen=True)
-class Before(Action):
-    """Calls back (in a worker thread) and then breaks the connection: nothing is forwarded."""
-
-    callback: Callable[[], object]
-
-    async def before(self, call: Call) -> None:
-        await asyncio.shield(asyncio.to_thread(self.callback))
-        raise CutError
-
-
-@dataclass(frozen=True)
-class After(Action):
-    """Forwards, calls back once the backend has answered, and then breaks the connection."""
-
-    callback: Callable[[], object]
-
-    async def after(self, call: Call, answered: Answered) -> Answered:
-        await asyncio.shield(asyncio.to_thread(self.callback))
-        raise CutError
 
 
 class Front:
@@ -230,7 +53,7 @@ class Front:
         self.port = 0
         self._tls = tls
         self._trust = trust
-        self._rules: list[Rule] = []
+        self._rules: list[actions.Rule] = []
         self._ready = threading.Event()
         self._failure: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name=type(self).__name__, daemon=True)
@@ -252,18 +75,18 @@ class Front:
             self._loop.call_soon_threadsafe(self._stop.set)
         self._thread.join(_START_TIMEOUT_S)
 
-    def add(self, *rules: Rule) -> None:
+    def add(self, *rules: actions.Rule) -> None:
         """Rules apply in the order in which they were added."""
         self._rules = [*self._rules, *rules]
 
-    def remove(self, *rules: Rule) -> None:
+    def remove(self, *rules: actions.Rule) -> None:
         """Takes rules back; what they hold goes on."""
         self._rules = [rule for rule in self._rules if rule not in rules]
         for rule in rules:
             self._loop.call_soon_threadsafe(rule.gone.set)
 
     @contextlib.contextmanager
-    def broken(self, *rules: Rule) -> Iterator[Rule]:
+    def broken(self, *rules: actions.Rule) -> Iterator[actions.Rule]:
         """Rules that hold for a while; gives the first."""
         self.add(*rules)
         try:
@@ -336,23 +159,23 @@ class Front:
         """What a request is about: what rules match against."""
         return request.path
 
-    def _note(self, call: Call, status: int) -> None:
+    def _note(self, call: actions.Call, status: int) -> None:
         """Called with every answer sent."""
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         try:
             body = await request.read()
-            call = Call(
+            call = actions.Call(
                 request, self._about(request, body), body, lambda: self._forward(request, body)
             )
             due = [rule for rule in self._rules if rule.matches(call.asked) and rule.is_due()]
             return await self._serve_call(call, due)
-        except (CutError, aiohttp.ClientError):
+        except (actions.CutError, aiohttp.ClientError):
             # A backend that is away looks to the client as what it is: a broken connection.
             _reset(request.transport)
             return web.Response(status=500)
 
-    async def _serve_call(self, call: Call, due: list[Rule]) -> web.StreamResponse:
+    async def _serve_call(self, call: actions.Call, due: list[actions.Rule]) -> web.StreamResponse:
         for rule in due:
             answered = await rule.do.before(replace(call, rule=rule))
             if answered is not None:
@@ -364,10 +187,10 @@ class Front:
         self._note(call, answered.status)
         return await _send(call.request, answered)
 
-    async def _forward(self, request: web.Request, body: bytes) -> Answered:
+    async def _forward(self, request: web.Request, body: bytes) -> actions.Answered:
         async with self._ask_backend(request, body) as response:
             kept = _kept(response.headers, _HOP)
-            return Answered(response.status, await response.read(), kept)
+            return actions.Answered(response.status, await response.read(), kept)
 
     @contextlib.asynccontextmanager
     async def _ask_backend(
@@ -387,7 +210,7 @@ def _kept(headers: Mapping[str, str], without: set[str]) -> dict[str, str]:
     return {name: value for name, value in headers.items() if name.lower() not in without}
 
 
-async def _send(request: web.Request, answered: Answered) -> web.StreamResponse:
+async def _send(request: web.Request, answered: actions.Answered) -> web.StreamResponse:
     kept = _kept(answered.headers, _HOP | {"content-length"})
     response = web.StreamResponse(status=answered.status, headers=kept)
     response.content_length = len(answered.body) * answered.repeat

@@ -15,8 +15,8 @@ from urllib.parse import parse_qs
 
 from aiohttp import web
 
-from tests.faults import front
-from tests.faults.front import Answered, Call
+from tests.faults import actions, front
+from tests.faults.actions import Answered, Call
 
 _JSON = {"Content-Type": "application/json"}
 _KEPT = 100_000
@@ -51,7 +51,7 @@ class Seen:
 
 
 @dataclass(eq=False, kw_only=True)
-class Rule(front.Rule):
+class Rule(actions.Rule):
     """Which queries; what is left out matches everything.
 
     Attributes:
@@ -68,7 +68,7 @@ class Rule(front.Rule):
 
 
 @dataclass(frozen=True)
-class Rewrite(front.Action):
+class Rewrite(actions.Action):
     """Changes Mimir's own answer: its labels, so its way back to the asker, stay as they are."""
 
     change: Callable[[Document], Any]
@@ -81,32 +81,34 @@ class Rewrite(front.Action):
         return replace(answered, body=body)
 
 
-def refusal(code: int, kind: str = "bad_data", text: str = "planted by a fault test") -> front.Say:
+def refusal(
+    code: int, kind: str = "bad_data", text: str = "planted by a fault test"
+) -> actions.Say:
     """An answer with an error code, as the Prometheus API words it."""
     document = {"status": "error", "errorType": kind, "error": text}
-    return front.Say(code, json.dumps(document).encode(), _JSON)
+    return actions.Say(code, json.dumps(document).encode(), _JSON)
 
 
-def redirect(to: str, code: int = 307) -> front.Say:
+def redirect(to: str, code: int = 307) -> actions.Say:
     """Sends the client elsewhere."""
-    return front.Say(code, b"", {"Location": to})
+    return actions.Say(code, b"", {"Location": to})
 
 
-def huge(megabytes: int) -> front.Say:
+def huge(megabytes: int) -> actions.Say:
     """A body that is JSON only at its very end, which nobody should wait for."""
-    return front.Say(200, b" " * 2**20, _JSON, repeat=megabytes)
+    return actions.Say(200, b" " * 2**20, _JSON, repeat=megabytes)
 
 
-def gzip_bomb(megabytes: int) -> front.Say:
+def gzip_bomb(megabytes: int) -> actions.Say:
     """A small body that unpacks to a large one."""
     packed = gzip.compress(b" " * (megabytes * 2**20))
-    return front.Say(200, packed, {**_JSON, "Content-Encoding": "gzip"})
+    return actions.Say(200, packed, {**_JSON, "Content-Encoding": "gzip"})
 
 
-def drip(seconds: float) -> front.Say:
+def drip(seconds: float) -> actions.Say:
     """A valid answer, a few bytes at a time."""
     document = {"status": "success", "data": {"resultType": "vector", "result": []}}
-    return front.Say(200, json.dumps(document).encode() + b" " * 4096, _JSON, drip_s=seconds)
+    return actions.Say(200, json.dumps(document).encode() + b" " * 4096, _JSON, drip_s=seconds)
 
 
 def value(text: Any) -> Rewrite:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from charon_operator import names
-from tests.faults import apifault, front, harness, truth
+from tests.faults import actions, apifault, harness, truth
 from tests.faults.lengths import LENGTHS
 from tests.testbed_fixtures import wait_until
 
@@ -130,9 +130,9 @@ def test_f9_when_410_comes_in_a_storm_then_there_is_at_most_one_list_a_second(
 
 
 UNSURE = {
-    "the answer is lost": front.LoseAnswer(),
-    "the answer is 500": front.Lie(apifault.refusal(500)),
-    "it is applied twice": front.Twice(),
+    "the answer is lost": actions.LoseAnswer(),
+    "the answer is 500": actions.Lie(apifault.refusal(500)),
+    "it is applied twice": actions.Twice(),
 }
 
 
@@ -140,7 +140,7 @@ UNSURE = {
 @pytest.mark.parametrize("subresource", ["scale", "status"])
 def test_f1_when_a_write_was_applied_and_the_answer_is_wrong_then_the_step_is_made_once(
     subresource: str,
-    action: front.Action,
+    action: actions.Action,
     stage: harness.Stage,
     operator: harness.Operator,
     world: harness.World,
@@ -165,7 +165,7 @@ def test_half_json_when_lists_and_watches_break_off_then_control_comes_back(
     stage: harness.Stage, operator: harness.Operator, world: harness.World
 ) -> None:
     world.wait_settled(2)
-    rule = apifault.Rule(do=front.Half(), verbs=("list", "get"), client=operator.name, times=3)
+    rule = apifault.Rule(do=actions.Half(), verbs=("list", "get"), client=operator.name, times=3)
     with stage.api.broken(rule):
         stage.api.fail_watches(410)
         wait_until(lambda: rule.hits == 3, "three answers to be cut")

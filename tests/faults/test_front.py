@@ -11,7 +11,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from tests.faults import apifault, front, metricfault
+from tests.faults import actions, apifault, metricfault
 
 PATH = "/apis/apps/v1/namespaces/work/deployments/web"
 EVENTS = [{"type": "ADDED", "object": {"metadata": {"name": name}}} for name in "abc"]
@@ -145,17 +145,17 @@ async def test_rule_when_it_names_the_second_patch_then_only_that_one_is_hit(
 
 
 LOSSES = {
-    "reset": (front.Reset(), 0),
-    "answer lost": (front.LoseAnswer(), 1),
-    "before": (front.Before(lambda: None), 0),
-    "after": (front.After(lambda: None), 1),
-    "half": (front.Half(), 1),
+    "reset": (actions.Reset(), 0),
+    "answer lost": (actions.LoseAnswer(), 1),
+    "before": (actions.Before(lambda: None), 0),
+    "after": (actions.After(lambda: None), 1),
+    "half": (actions.Half(), 1),
 }
 
 
 @pytest.mark.parametrize(("action", "applied"), LOSSES.values(), ids=list(LOSSES))
 async def test_loss_when_the_answer_is_lost_then_the_backend_was_asked_so_often(
-    action: front.Action,
+    action: actions.Action,
     applied: int,
     api: apifault.ApiFault,
     backend: Backend,
@@ -167,12 +167,12 @@ async def test_loss_when_the_answer_is_lost_then_the_backend_was_asked_so_often(
     assert len(backend.asked) == applied
 
 
-LIES = {"lie": (front.Lie(apifault.refusal(500)), 500, 1), "twice": (front.Twice(), 200, 2)}
+LIES = {"lie": (actions.Lie(apifault.refusal(500)), 500, 1), "twice": (actions.Twice(), 200, 2)}
 
 
 @pytest.mark.parametrize(("action", "told", "applied"), LIES.values(), ids=list(LIES))
 async def test_lie_when_a_write_was_applied_then_the_client_is_told(
-    action: front.Action,
+    action: actions.Action,
     told: int,
     applied: int,
     api: apifault.ApiFault,
@@ -188,7 +188,7 @@ async def test_lie_when_a_write_was_applied_then_the_client_is_told(
 async def test_silence_when_the_rule_goes_then_the_connection_breaks(
     api: apifault.ApiFault, backend: Backend, client: aiohttp.ClientSession
 ) -> None:
-    rule = apifault.Rule(do=front.Silence())
+    rule = apifault.Rule(do=actions.Silence())
     api.add(rule)
     asking = asyncio.create_task(_patch(client, api.url + PATH))
     await _until(lambda: rule.hits == 1)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from charon_operator import names
-from tests.faults import apifault, front, harness, truth
+from tests.faults import actions, apifault, harness, truth
 from tests.faults.lengths import LENGTHS
 from tests.testbed_fixtures import wait_until
 
@@ -29,7 +29,7 @@ class Run:
     trace: tuple[str, ...]
 
 
-def play(stage: harness.Stage, name: str, action: front.Action | None, at: int) -> Run:
+def play(stage: harness.Stage, name: str, action: actions.Action | None, at: int) -> Run:
     """Plays the scenario with an operator of its own; `Kill` actions get it by name."""
     with harness.world(stage) as world:
         operator = stage.operator(name, (world.namespace,))
@@ -62,16 +62,16 @@ def play(stage: harness.Stage, name: str, action: front.Action | None, at: int) 
 
 
 @dataclass(frozen=True)
-class Kill(front.Action):
+class Kill(actions.Action):
     """Stands for killing the operator before or after a write; bound when there is one."""
 
-    when: type[front.Before] | type[front.After]
+    when: type[actions.Before] | type[actions.After]
 
 
-def _bound(action: front.Action | None, operator: harness.Operator) -> front.Action:
+def _bound(action: actions.Action | None, operator: harness.Operator) -> actions.Action:
     if isinstance(action, Kill):
         return action.when(operator.kill_and_restart)
-    return action or front.Action()
+    return action or actions.Action()
 
 
 def _end(world: harness.World) -> dict[str, Any]:
@@ -100,7 +100,7 @@ def test_f1_when_killed_before_and_after_each_write_then_the_end_is_the_same(
     cases = {
         f"{when.__name__.lower()}-{at}": (Kill(when), at)
         for at in range(1, _count(stage) + 1)
-        for when in (front.Before, front.After)
+        for when in (actions.Before, actions.After)
     }
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         futures = {

@@ -10,7 +10,7 @@ import pytest
 from charon_operator import names
 from charon_operator.names import ConditionType
 from charon_operator.testbed import certificates, sockets
-from tests.faults import front, harness, metricfault
+from tests.faults import actions, harness, metricfault
 from tests.faults.lengths import LENGTHS
 from tests.testbed_fixtures import wait_until
 
@@ -22,19 +22,19 @@ _BACK_S = harness.PERIOD_S + 1.0
 CODES = {
     **{str(code): metricfault.refusal(code) for code in (500, 503, 429, 401, 403, 404)},
     "422 of a store": metricfault.refusal(422, "internal", "planted"),
-    "400 of a proxy": front.Say(400, b"<html>bad request</html>"),
+    "400 of a proxy": actions.Say(400, b"<html>bad request</html>"),
     "302 elsewhere": metricfault.redirect("http://127.0.0.1:1/", 302),
     "307 elsewhere": metricfault.redirect("http://127.0.0.1:1/"),
     "slow drip": metricfault.drip(0.2),
     "gzip bomb": metricfault.gzip_bomb(32),
-    "cut in half": front.Half(),
-    "reset": front.Reset(),
+    "cut in half": actions.Half(),
+    "reset": actions.Reset(),
     # The query is told to be wrong: it is asked again after 5 s, then 10 s, at most a minute.
     "413": metricfault.refusal(413),
     "400 of a query": metricfault.refusal(400, "bad_data", "1:5: parse error: planted"),
 }
 
-BODIES: dict[str, front.Action] = {
+BODIES: dict[str, actions.Action] = {
     "empty vector": metricfault.data("vector", []),
     "NaN": metricfault.value("NaN"),
     "+Inf": metricfault.value("+Inf"),
@@ -53,15 +53,15 @@ BODIES: dict[str, front.Action] = {
     "status error": metricfault.Rewrite(lambda document: {**document, "status": "error"}),
     "no data": metricfault.Rewrite(lambda document: {"status": "success"}),
     "a list": metricfault.Rewrite(lambda document: [document]),
-    "HTML": front.Say(200, b"<html>welcome</html>", {"Content-Type": "text/html"}),
-    "nothing": front.Say(200),
+    "HTML": actions.Say(200, b"<html>welcome</html>", {"Content-Type": "text/html"}),
+    "nothing": actions.Say(200),
     "truncated": metricfault.Rewrite(lambda document: b'{"status":"success","data":{"resultT'),
-    "deep nesting": front.Say(200, b"[" * 100_000),
+    "deep nesting": actions.Say(200, b"[" * 100_000),
     "16 MiB of spaces": metricfault.huge(16),
     "422 of a query": metricfault.refusal(422, "execution", "planted"),
 }
 
-AGES: dict[str, front.Action] = {
+AGES: dict[str, actions.Action] = {
     "an hour old": metricfault.shifted(-3600),
     "just too old": metricfault.shifted(-harness.MAX_AGE_S - 1.5),
     "an hour ahead": metricfault.shifted(3600),
@@ -70,7 +70,7 @@ AGES: dict[str, front.Action] = {
 
 @pytest.mark.parametrize("table", [CODES, BODIES, AGES], ids=["M2 codes", "M3 bodies", "M4 ages"])
 def test_answers_when_they_cannot_be_used_then_nothing_is_lowered(
-    table: dict[str, front.Action],
+    table: dict[str, actions.Action],
     stage: harness.Stage,
     operator: harness.Operator,
     world: harness.World,
@@ -94,7 +94,7 @@ def _played(stage: harness.Stage, world: harness.World) -> Iterator[object]:
     """Rules that replace one another without a gap, over a load that asks to be lowered."""
     current: list[metricfault.Rule] = []
 
-    def play(name: str, action: front.Action) -> None:
+    def play(name: str, action: actions.Action) -> None:
         rule = metricfault.Rule(do=action)
         stage.metrics.add(rule)
         stage.metrics.remove(*current)
@@ -150,7 +150,7 @@ def test_m1_when_mimir_cannot_be_reached_then_it_holds_and_is_back_in_a_period(
 ) -> None:
     world.load(5)
     world.wait_settled(5)
-    silence = stage.metrics.broken(metricfault.Rule(do=front.Silence()))
+    silence = stage.metrics.broken(metricfault.Rule(do=actions.Silence()))
     with stage.metrics.refusing() if how == "refused" else silence, world.blinded():
         world.load(2)
         world.wait_condition(HEALTHY, "False")

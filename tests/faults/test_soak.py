@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults import apifault, front, harness, metricfault, soak
+from tests.faults import actions, apifault, harness, metricfault, soak
 from tests.testbed_fixtures import wait_until
 
 pytestmark = [pytest.mark.testbed, pytest.mark.faults, pytest.mark.timeout(0)]
@@ -45,10 +45,10 @@ def _api_faults(dice: random.Random) -> list[apifault.Rule]:
     action = dice.choice(
         [
             apifault.refusal(dice.choice([500, 503, 429, 403, 409])),
-            front.Delay(dice.uniform(0.1, 3)),
-            front.Reset(),
-            front.LoseAnswer(),
-            front.Half(),
+            actions.Delay(dice.uniform(0.1, 3)),
+            actions.Reset(),
+            actions.LoseAnswer(),
+            actions.Half(),
             apifault.WatchError(dice.choice([410, 500])),
         ]
     )
@@ -63,9 +63,9 @@ def _metric_faults(dice: random.Random) -> list[metricfault.Rule]:
             metricfault.refusal(dice.choice([500, 503, 429, 400, 422])),
             metricfault.value(dice.choice(["NaN", "+Inf", "abc"])),
             metricfault.shifted(-3600),
-            front.Delay(dice.uniform(0.1, 2)),
-            front.Reset(),
-            front.Half(),
+            actions.Delay(dice.uniform(0.1, 2)),
+            actions.Reset(),
+            actions.Half(),
         ]
     )
     return [metricfault.Rule(do=action, times=dice.randint(1, 20))]

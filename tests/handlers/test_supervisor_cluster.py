@@ -242,7 +242,7 @@ def test_refusals_of_everything_for_a_while_are_outlived(
 def test_answers_that_are_none_are_outlived(
     bed: testbed.Testbed, begin: Begin, namespace: str, proxy: apifault.ApiFault, behind: Path
 ) -> None:
-    html = Rule(verbs=("list",), do=apifault.front.Say(200, b"<html>", {}))
+    html = Rule(verbs=("list",), do=apifault.actions.Say(200, b"<html>", {}))
     with proxy.broken(html) as rule:
         store, _ = begin(behind)
         wait_until(lambda: rule.hits > 10, "answers that are none")

@@ -109,7 +109,7 @@ async def contest(bed: testbed.Testbed, candidate: str, tmp_path: Path) -> Async
 
 
 async def test_who_cannot_renew_stops_and_the_other_takes_over(contest: Contest) -> None:
-    silence = Rule(resource="leases", do=apifault.front.Silence())
+    silence = Rule(resource="leases", do=apifault.actions.Silence())
     with contest.proxy.broken(silence):
         await contest.until_leads()
         await contest.until_leads("B")
@@ -167,7 +167,7 @@ async def test_whatever_is_answered_leadership_ends_or_stays_one(
 
 
 async def test_a_renewal_applied_but_not_heard_of_costs_nothing(contest: Contest) -> None:
-    lost = Rule(verbs=("update",), resource="leases", do=apifault.front.LoseAnswer(), times=1)
+    lost = Rule(verbs=("update",), resource="leases", do=apifault.actions.LoseAnswer(), times=1)
     with contest.proxy.broken(lost) as rule:
         await contest.until(lambda: rule.hits == 1, "an answer to be lost")
     updates = len(contest.proxy.requests("update", resource="leases"))

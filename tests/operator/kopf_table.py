@@ -21,7 +21,7 @@ import aiohttp
 import click
 
 from charon_operator import testbed
-from tests.faults import apifault, front, metricfault
+from tests.faults import actions, apifault, metricfault
 from tests.operator.kopf_bench import NAMESPACE, Bench, Subject, bench, plural
 from tests.operator.kopf_subject import PLURAL
 
@@ -191,7 +191,7 @@ def _redirect(bench: Bench) -> str:
         async with aiohttp.ClientSession(headers=headers) as session, session.get(url):
             return
 
-    with _answering(front.Say(200)) as there:
+    with _answering(actions.Say(200)) as there:
         with _answering(metricfault.redirect(there.url)) as here:
             asyncio.run(ask(here.url))
         asked = there.seen[0].asked
@@ -200,7 +200,7 @@ def _redirect(bench: Bench) -> str:
 
 
 @contextlib.contextmanager
-def _answering(answer: front.Say) -> Iterator[metricfault.MetricFault]:
+def _answering(answer: actions.Say) -> Iterator[metricfault.MetricFault]:
     with metricfault.MetricFault("http://127.0.0.1:1") as server:
         server.add(metricfault.Rule(do=answer))
         yield server
@@ -215,7 +215,7 @@ def _line_break_in_header(bench: Bench) -> str:
         except ValueError:
             return "ValueError"
 
-    with _answering(front.Say(200)) as server:
+    with _answering(actions.Say(200)) as server:
         return asyncio.run(ask(server.url))
 
 
