@@ -17,6 +17,7 @@ import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from charon_operator import __version__, ports, settings
 from charon_operator.clients import dryrun, health, kube
@@ -31,6 +32,8 @@ from charon_operator.record import journal_file
 
 _log = logging.getLogger(__name__)
 
+# A Lease runs out while a machine sleeps, and plain monotonic time stands still.
+_CLOCK: Final[int] = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 _INFORMER_END_S = 5.0
 _RELEASE_S = 3.0
 
@@ -43,8 +46,8 @@ class SystemClock:
         return time.time()
 
     def monotonic_s(self) -> float:
-        """Seconds since some moment."""
-        return time.monotonic()
+        """Seconds since some moment; the time a machine was suspended counts."""
+        return time.clock_gettime(_CLOCK)
 
 
 @dataclass(frozen=True, slots=True)
