@@ -68,3 +68,10 @@ def test_wait_when_refused_again_then_doubles_and_when_unreachable_then_stays_sh
         waits.append(state.until_s)
     assert waits == [5, 10, 20, 40, 80, 160, 300, 300]
     assert max(Backoff(n).after(WriteOutcome.UNREACHABLE, 0.0).until_s for n in range(20)) == 10
+
+
+def test_backoff_when_a_refusal_follows_an_outage_then_it_counts_as_the_first() -> None:
+    state = Backoff()
+    for _ in range(8):
+        state = state.after(WriteOutcome.UNREACHABLE, 0.0)
+    assert state.after(WriteOutcome.REFUSED, 100.0).until_s == 105.0
