@@ -69,35 +69,45 @@ def scrape(port: int) -> dict[str, float]:
     return totals
 
 
-def audited(bed: testbed.Testbed, since: float) -> Iterator[dict[str, Any]]:
-    """The operator's own requests after a moment (s since 1970), from the audit log."""
-    with bed.audit_log.open() as log:
-        for line in log:
-            if USER not in line:
-                continue
-            event = json.loads(line)
-            if event["user"]["username"] == USER and stamp(event) >= since:
-                yield event
+class AuditTail:
+    """The operator's own requests from now on; the log is long, so it is read once."""
+
+    def __init__(self, bed: testbed.Testbed) -> None:
+        self._log = bed.audit_log
+        self._offset = self._log.stat().st_size
+        self.events: list[dict[str, Any]] = []
+
+    def read(self) -> list[dict[str, Any]]:
+        """All of them so far; a line that is still being written waits for the next call."""
+        with self._log.open("rb") as log:
+            log.seek(self._offset)
+            whole, newline, _ = log.read().rpartition(b"\n")
+        self._offset += len(whole) + len(newline)
+        ours = (line for line in whole.splitlines() if USER.encode() in line)
+        found = (json.loads(line) for line in ours)
+        self.events += [event for event in found if event["user"]["username"] == USER]
+        return self.events
 
 
 def stamp(event: dict[str, Any]) -> float:
     return datetime.fromisoformat(event["stageTimestamp"]).timestamp()
 
 
-def writes(bed: testbed.Testbed, since: float) -> dict[str, int]:
+def writes(events: list[dict[str, Any]]) -> dict[str, int]:
     counts: dict[str, int] = {}
-    for event in audited(bed, since):
+    for event in events:
         if event["verb"] in ("create", "update", "patch", "delete"):
             reference = event.get("objectRef", {})
-            what = "/".join(filter(None, (reference["resource"], reference.get("subresource"))))
+            parts = (reference.get("resource"), reference.get("subresource"))
+            what = "/".join(filter(None, parts))
             counts[what] = counts.get(what, 0) + 1
     return counts
 
 
-def patches(bed: testbed.Testbed, since: float) -> dict[App, float]:
-    """When each app's scale was first patched with success after a moment."""
+def patches(events: list[dict[str, Any]]) -> dict[App, float]:
+    """When each app's scale was first patched with success."""
     first: dict[App, float] = {}
-    for event in audited(bed, since):
+    for event in events:
         reference = event.get("objectRef", {})
         scaled = event["verb"] == "patch" and reference.get("subresource") == "scale"
         if scaled and event["responseStatus"]["code"] == 200:
@@ -121,7 +131,7 @@ def under_control(bed: testbed.Testbed, count: int) -> bool:
 
 
 def idle(bed: testbed.Testbed, operator: Operator, turns: int, period_s: int) -> dict[str, Any]:
-    began, before = time.time(), usage(bed, operator)
+    audit, before = AuditTail(bed), usage(bed, operator)
     time.sleep(turns * period_s)  # the measurement is over this time; nothing is waited for
     after = usage(bed, operator)
     elapsed = after.time_s - before.time_s
@@ -136,7 +146,7 @@ def idle(bed: testbed.Testbed, operator: Operator, turns: int, period_s: int) ->
         "resident_mib": round(psutil.Process(operator.pid).memory_info().rss / 2**20, 1),
         "queries_per_turn": asked["charon_queries_total"],
         "requests_per_turn": asked["charon_query_requests_total"],
-        "writes": writes(bed, began),
+        "writes": writes(audit.read()),
     }
 
 
@@ -153,11 +163,12 @@ def step(
     bed: testbed.Testbed, exporter: Exporter, chosen: list[App], value: float, timeout_s: float
 ) -> tuple[float, dict[App, float]]:
     """Set the metric of some apps; when (s since 1970) it was set and when each was patched."""
-    changed = time.time()
+    audit, changed = AuditTail(bed), time.time()
     for app in chosen:
         exporter.set(METRIC, app.labels, value)
-    wait_for(lambda: set(chosen) <= set(patches(bed, changed)), f"{len(chosen)} patches", timeout_s)
-    seen = patches(bed, changed)
+    wanted = set(chosen)
+    wait_for(lambda: wanted <= patches(audit.read()).keys(), f"{len(chosen)} patches", timeout_s)
+    seen = patches(audit.events)
     return changed, {app: seen[app] for app in chosen}
 
 
