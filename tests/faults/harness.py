@@ -26,21 +26,15 @@ import yaml
 from charon_operator import names, testbed
 from charon_operator.testbed import probes, process, sockets
 from tests.exporter import Exporter
-from tests.faults import apifault, audit, install, metricfault, truth, watcher
+from tests.faults import apifault, audit, install, manifests, metricfault, truth, watcher
 from tests.testbed_fixtures import wait_until
 
 SYSTEM = install.SYSTEM
 USER = f"system:serviceaccount:{SYSTEM}:{install.ACCOUNT}"
-PERIOD_S = 1
-COOLDOWN_S = 3
-# A load of 10 is one replica.
-SET_POINT = 10
-MAX_AGE_S = 5
 LEASE_S = 3.0
 # Control is back within this long after a fault, whatever it was (reliability.md D2, promises).
 RECOVERED_S = 15.0
 SEEN_S = 10.0
-_METRIC = "faults_load"
 _READY_S = 30.0
 
 
@@ -214,7 +208,7 @@ class World:
         self.began_s = time.time()
         self.blind: list[tuple[float, float]] = []
         self.load(replicas)
-        self.apply(deployment("web", replicas), policy())
+        self.apply(manifests.deployment("web", replicas), manifests.policy())
 
     def apply(self, *objects: dict[str, Any]) -> None:
         """Applies objects into the namespace."""
@@ -225,12 +219,14 @@ class World:
     def load(self, replicas: float, name: str = "web") -> float:
         """Sets the load to what so many replicas serve, and gives the time."""
         labels = {"namespace": self.namespace, "app": name}
-        self.stage.exporter.set(_METRIC, labels, replicas * SET_POINT - SET_POINT / 2)
+        self.stage.exporter.set(
+            manifests.METRIC, labels, replicas * manifests.SET_POINT - manifests.SET_POINT / 2
+        )
         return time.time()
 
     def go_dark(self, name: str = "web") -> None:
         """The exporter stops telling the load."""
-        self.stage.exporter.drop(_METRIC, {"namespace": self.namespace, "app": name})
+        self.stage.exporter.drop(manifests.METRIC, {"namespace": self.namespace, "app": name})
 
     def replicas(self, name: str = "web") -> int:
         """Replicas asked for now, by the unproxied watcher."""
@@ -312,15 +308,17 @@ class World:
             "patch", "chargedapp", name, f"-n{self.namespace}", "--type=merge", f"--patch={body}"
         )
 
-    def violations(self, *operators: Operator, cooldown_s: float = COOLDOWN_S) -> list[str]:
+    def violations(
+        self, *operators: Operator, cooldown_s: float = manifests.COOLDOWN_S
+    ) -> list[str]:
         """I1 to I8, whatever else a test is about."""
         writes, sights = self.log.writes(USER, self.namespace), self.sights()
         found = truth.moves(writes, sights)
         judged = [
             *truth.bounds_are_kept(writes, sights),
             *truth.cooldowns_are_kept(found, cooldown_s),
-            *truth.no_step_is_repeated(found, PERIOD_S),
-            *truth.no_blind_lowering(found, self.blind, PERIOD_S + 1),
+            *truth.no_step_is_repeated(found, manifests.PERIOD_S),
+            *truth.no_blind_lowering(found, self.blind, manifests.PERIOD_S + 1),
             *truth.only_allowed(writes),
             *truth.none_forbidden(writes),
             *truth.own_namespace(writes, sights),
@@ -355,7 +353,9 @@ class World:
     def _turns(self) -> int:
         """Turns that asked Mimir about this namespace and were answered."""
         asked = [seen.asked for seen in list(self.stage.metrics.seen) if seen.status == 200]
-        return len({a.time for a in asked if self.namespace in a.expression})
+        # In a merged query the name stands in a regular expression, its dash escaped.
+        own = self.namespace.partition("-")[2]
+        return len({a.time for a in asked if own in a.expression})
 
 
 def _named(write: audit.Write) -> tuple[str, str]:
@@ -373,7 +373,7 @@ def world(stage: Stage, replicas: int = 2, **spec: Any) -> Iterator[World]:
     """A world with its app, removed afterwards."""
     made = World(stage, replicas)
     try:
-        made.apply(charged_app("web", **spec))
+        made.apply(manifests.charged_app("web", **spec))
         yield made
     finally:
         made.remove()
@@ -396,77 +396,6 @@ def stage(bed: testbed.Testbed, folder: Path) -> Iterator[Stage]:
         ports = sockets.Reservation()
         stack.callback(ports.release)
         yield Stage(bed, folder, api, metrics, exporter, eyes, leases, ports)
-
-
-def deployment(name: str, replicas: int) -> dict[str, Any]:
-    """A workload of small pods; kwok makes them ready at once."""
-    container = {
-        "name": "app",
-        "image": "app",
-        "resources": {"requests": {"cpu": "10m", "memory": "16Mi"}},
-    }
-    labels = {"app": name}
-    return {
-        "apiVersion": "apps/v1",
-        "kind": "Deployment",
-        "metadata": {"name": name},
-        "spec": {
-            "replicas": replicas,
-            "selector": {"matchLabels": labels},
-            "template": {
-                "metadata": {"labels": labels},
-                "spec": {"containers": [container], "terminationGracePeriodSeconds": 0},
-            },
-        },
-    }
-
-
-def policy(**spec: Any) -> dict[str, Any]:
-    """A policy that follows the load at once, up by any step, down after the cooldown."""
-    free = {"type": "Pods", "value": 1000, "periodSeconds": 1}
-    rules = {"stabilizationWindowSeconds": 0, "policies": [free]}
-    whole = {
-        "periodSeconds": PERIOD_S,
-        "controller": {
-            "type": "Ratio",
-            "parameters": {"metricType": "AverageValue", "tolerance": "0"},
-        },
-        "behavior": {"scaleUp": rules, "scaleDown": rules},
-        "lowering": {"cooldownSeconds": COOLDOWN_S, "maxPerHour": 3600},
-        **spec,
-    }
-    return _resource(names.CONTROL_POLICY, "fast", whole)
-
-
-def charged_app(name: str, target: str = "web", **spec: Any) -> dict[str, Any]:
-    """An Active app that holds the target at one replica for each 10 of load."""
-    query = f'sum({_METRIC}{{app="$target"}})'
-    objective = {
-        "name": "served",
-        "threshold": {"indicator": "load", "op": "LessThanOrEqual", "value": "100000"},
-        "setPoint": str(SET_POINT),
-        "target": "95",
-        "windowSeconds": 60,
-    }
-    whole = {
-        "mode": "Active",
-        "policyRef": {"name": "fast"},
-        "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": target},
-        "indicators": [{"name": "load", "query": query, "maxSampleAgeSeconds": MAX_AGE_S}],
-        "objectives": [objective],
-        "replicas": {"min": 1, "max": 20},
-        **spec,
-    }
-    return _resource(names.CHARGED_APP, name, whole)
-
-
-def _resource(kind: str, name: str, spec: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "apiVersion": names.API_VERSION,
-        "kind": kind,
-        "metadata": {"name": name},
-        "spec": spec,
-    }
 
 
 def hold(seconds: float) -> None:

@@ -5,7 +5,7 @@ import time
 import pytest
 
 from charon_operator.model.app import Direction
-from tests.faults import apifault, harness
+from tests.faults import apifault, harness, manifests
 from tests.faults.lengths import LENGTHS
 
 pytestmark = [pytest.mark.testbed, pytest.mark.faults]
@@ -31,7 +31,7 @@ def test_b18_when_an_app_is_made_again_and_again_then_the_cooldown_holds(
     for turn in range(LENGTHS.recreations):
         world.load((3, 9)[turn % 2])
         world.bed.kubectl("delete", "chargedapp", "web", f"-n{world.namespace}")
-        world.apply(harness.charged_app("web"))
+        world.apply(manifests.charged_app("web"))
     wanted = (9, 3)[LENGTHS.recreations % 2]
     world.load(wanted)
     world.wait_settled(wanted)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.faults import harness, install, truth
+from tests.faults import harness, install, manifests, truth
 from tests.testbed_fixtures import wait_until
 
 pytestmark = [pytest.mark.testbed, pytest.mark.faults]
@@ -51,7 +51,7 @@ def test_s6_when_the_crds_are_deleted_then_replicas_stay_and_new_ones_are_seen(
     world.bed.kubectl("delete", "-f", str(install.CRDS), "--timeout=30s")
     assert world.replicas() == 4
     install.install_crds(world.bed)
-    world.apply(harness.policy(), harness.charged_app("web"))
+    world.apply(manifests.policy(), manifests.charged_app("web"))
     world.load(6)
     world.wait_replicas(6, 90)
     assert operator.pid == pid

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from charon_operator import names
-from tests.faults import actions, apifault, harness, truth
+from tests.faults import actions, apifault, harness, manifests, truth
 from tests.faults.lengths import LENGTHS
 from tests.testbed_fixtures import wait_until
 
@@ -149,7 +149,7 @@ def test_f2_when_killed_again_and_again_then_there_is_no_storm(
         moves = world.moves()
         lowerings = [move for move in moves if move.lowers]
         assert moves
-        assert len(lowerings) <= 1 + took_s / harness.COOLDOWN_S
+        assert len(lowerings) <= 1 + took_s / manifests.COOLDOWN_S
         assert len(moves) <= LENGTHS.kills + 1, [str(move.write) for move in moves]
     assert world.violations() == []
 

@@ -10,14 +10,14 @@ import pytest
 from charon_operator import names
 from charon_operator.names import ConditionType
 from charon_operator.testbed import certificates, sockets
-from tests.faults import actions, harness, metricfault
+from tests.faults import actions, harness, manifests, metricfault
 from tests.faults.lengths import LENGTHS
 from tests.testbed_fixtures import wait_until
 
 pytestmark = [pytest.mark.testbed, pytest.mark.faults, pytest.mark.timeout(600)]
 HEALTHY = ConditionType.METRICS_HEALTHY
 # After the first good answer: the rest of a period, the intent, the write.
-_BACK_S = harness.PERIOD_S + 1.0
+_BACK_S = manifests.PERIOD_S + 1.0
 
 CODES = {
     **{str(code): metricfault.refusal(code) for code in (500, 503, 429, 401, 403, 404)},
@@ -63,7 +63,7 @@ BODIES: dict[str, actions.Action] = {
 
 AGES: dict[str, actions.Action] = {
     "an hour old": metricfault.shifted(-3600),
-    "just too old": metricfault.shifted(-harness.MAX_AGE_S - 1.5),
+    "just too old": metricfault.shifted(-manifests.MAX_AGE_S - 1.5),
     "an hour ahead": metricfault.shifted(3600),
 }
 
@@ -158,7 +158,7 @@ def test_m1_when_mimir_cannot_be_reached_then_it_holds_and_is_back_in_a_period(
         assert world.replicas() == 5
         world.load(9)
         harness.hold(3)  # until the new load is in Mimir: what is judged is the operator
-    back_s = time.time()
+        back_s = time.time()
     world.wait_replicas(9)
     answered = [s.time_s for s in stage.metrics.seen if s.time_s > back_s and s.status == 200]
     move = harness.first_move(world, back_s)
@@ -197,7 +197,7 @@ def test_m4_when_the_exporter_falls_silent_then_nothing_is_lowered_until_it_spea
     world.load(8)
     world.wait_settled(8)
     world.go_dark()
-    world.wait_condition(HEALTHY, "False", harness.MAX_AGE_S + 20)
+    world.wait_condition(HEALTHY, "False", manifests.MAX_AGE_S + 20)
     with world.blinded():
         world.wait_turns(4)
         assert world.replicas() == 8

@@ -7,7 +7,7 @@ import pytest
 
 from charon_operator import names
 from charon_operator.names import ConditionType
-from tests.faults import harness, truth
+from tests.faults import harness, manifests, truth
 from tests.testbed_fixtures import wait_until
 
 pytestmark = [pytest.mark.testbed, pytest.mark.faults]
@@ -57,7 +57,7 @@ def test_b19_when_a_second_app_names_the_target_then_the_older_acts_alone(
     world.wait_settled(2)
     # Made in the same second, the two would be told apart by uid.
     wait_until(lambda: time.time() > world.began_s + 2, "another second of creation")
-    world.apply(harness.charged_app("younger", replicas={"min": 12, "max": 15}))
+    world.apply(manifests.charged_app("younger", replicas={"min": 12, "max": 15}))
     found = world.wait_condition(CONFLICT, "True", name="younger")
     assert found["reason"] == names.Reason.CHARGED_APP_OWNS_TARGET
     assert "web" in found["message"]
@@ -91,7 +91,7 @@ def test_f30_when_gitops_reverts_then_it_is_fought_twice_and_named(
 
 
 def _apply_as_gitops(world: harness.World, replicas: int) -> None:
-    manifest = harness.deployment("web", replicas)
+    manifest = manifests.deployment("web", replicas)
     manifest["metadata"]["namespace"] = world.namespace
     arguments = ("--server-side", "--force-conflicts", f"--field-manager={GITOPS}", "-f", "-")
     world.bed.kubectl("apply", *arguments, input=json.dumps(manifest))

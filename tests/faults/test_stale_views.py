@@ -5,7 +5,7 @@ import time
 import pytest
 
 from charon_operator import names
-from tests.faults import apifault, harness
+from tests.faults import apifault, harness, manifests
 
 pytestmark = [pytest.mark.testbed, pytest.mark.faults]
 
@@ -21,8 +21,8 @@ def test_f11_when_events_are_held_or_doubled_then_the_end_is_the_same(
     rule = apifault.Rule(do=apifault.EditEvents(how), client=operator.name)
     with stage.api.broken(rule):
         world.load(9)
-        world.change(replicas={"min": 1, "max": 7})
         world.wait_turns(4)
+    world.change(replicas={"min": 1, "max": 7})
     world.wait_settled(7)
     world.load(3)
     world.wait_settled(3)
@@ -54,7 +54,7 @@ def test_f12_when_lists_are_of_long_ago_then_nothing_is_done_to_the_old_world(
         made = [m for m in world.moves() if m.write.asked_s > since_s]
         assert [(move.before, move.after) for move in made] == [(7, 5)]
         conflicts = [w for w in world.writes() if w.code == 409 and w.asked_s > since_s]
-        assert len(conflicts) <= 2 + (time.time() - since_s) / harness.PERIOD_S
+        assert len(conflicts) <= 2 + (time.time() - since_s) / manifests.PERIOD_S
         assert world.violations(operator) == []
     finally:
         operator.end()
