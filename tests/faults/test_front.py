@@ -13,7 +13,7 @@ from aiohttp import web
 
 from tests.faults import actions, apifault, metricfault
 
-PATH = "/apis/apps/v1/namespaces/work/deployments/web"
+PATH = "/apis/apps/v1/namespaces/stream/deployments/web"
 EVENTS = [{"type": "ADDED", "object": {"metadata": {"name": name}}} for name in "abc"]
 Answer = Callable[[str, str], Awaitable[tuple[int, bytes]]]
 
@@ -92,7 +92,7 @@ ABOUT = {
         {},
         ("patch", "namespaces", "status", "", "a"),
     ),
-    "scale": ("PATCH", PATH + "/scale", {}, ("patch", "deployments", "scale", "work", "web")),
+    "scale": ("PATCH", PATH + "/scale", {}, ("patch", "deployments", "scale", "stream", "web")),
     "watch": (
         "GET",
         "/apis/charon.dev/v1alpha1/chargedapps",
