@@ -258,13 +258,18 @@ class World:
         return wait_until(there, f"{kind}={status} of {name}", timeout_s)
 
     def wait_settled(self, wanted: int, timeout_s: float = 30.0) -> None:
-        """So many replicas, all well, no intent left, and a turn over in which nothing changed."""
+        """So many replicas, all well, and turns over in which nothing changed."""
         self.wait_replicas(wanted, timeout_s)
         self.wait_condition(names.ConditionType.READY, "True", timeout_s)
+        self.wait_turns(2)
+
+    def wait_told(self, timeout_s: float = 30.0) -> None:
+        """Nothing is under way any more, and the status says so."""
         wait_until(
             lambda: not self.status().get("pendingAction"), "the intent to be cleared", timeout_s
         )
-        self.wait_turns(2)
+        self.wait_condition(names.ConditionType.READY, "True", timeout_s)
+        self.wait_condition(names.ConditionType.ACTUATING, "False", timeout_s)
 
     def wait_turns(self, count: int, timeout_s: float = 30.0) -> None:
         """So many more times Mimir is asked about this namespace, and answers."""

@@ -176,6 +176,7 @@ def test_rest_when_nothing_changes_then_nothing_is_written(
     operator: harness.Operator, world: harness.World
 ) -> None:
     world.wait_settled(2)
+    world.wait_told()
     at_rest_s = time.time()
     world.wait_turns(10)
     assert truth.is_stable(world.writes(), at_rest_s, time.time()) == []

@@ -47,8 +47,7 @@ def play(stage: harness.Stage, name: str, action: actions.Action | None, at: int
                 for replicas in _STEPS:
                     world.load(replicas)
                     world.wait_settled(replicas, 60)
-                world.wait_condition(names.ConditionType.READY, "True", 60)
-                world.wait_condition(names.ConditionType.ACTUATING, "False", 60)
+                world.wait_told(60)
             finally:
                 operator.end()
         assert action is None or rule.hits == 1, f"write {at} was never made"
@@ -166,6 +165,7 @@ def test_sigkill_when_it_comes_in_mid_step_then_the_invariants_hold(
         world.wait_settled(9)
         world.load(3)
         world.wait_settled(3)
+        world.wait_told()
         at_rest_s = time.time()
         world.wait_turns(5)
         late = truth.is_stable(world.writes(), at_rest_s, time.time())
