@@ -37,9 +37,9 @@ class Lengths:
 
 _CI = Lengths(
     api_outages_s=(6,),
-    code_s=1.5,
+    code_s=0.5,
     storm_s=5,
-    kills=4,
+    kills=3,
     kill_every_s=7,
     flips=6,
     recreations=8,
