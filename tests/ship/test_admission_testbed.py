@@ -18,6 +18,7 @@ from charon_operator import names, testbed
 from tests.model import bad_input
 from tests.ship import chart
 from tests.ship.conftest import client_of
+from tests.testbed_fixtures import wait_until
 
 pytestmark = [pytest.mark.testbed, pytest.mark.usefixtures("policies")]
 Body = dict[str, Any]
@@ -58,6 +59,9 @@ def _bindings(**roles: list[str]) -> str:
     )
 
 
+_OUTSIDER = _bindings(outsider=["apps"])
+
+
 @pytest.fixture(scope="module")
 def policies(ship_bed: testbed.Testbed, crds: None) -> Iterator[None]:
     """The chart's account, rights and policies, without the operator itself."""
@@ -66,9 +70,22 @@ def policies(ship_bed: testbed.Testbed, crds: None) -> Iterator[None]:
     admission = ("ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding")
     documents = [d for d in chart.documents() if d["kind"] in (*wanted, *admission)]
     ship_bed.apply(yaml.safe_dump_all(documents))
+    wait_until(lambda: _in_force(ship_bed), "both policies to be in force")
     yield
     ship_bed.kubectl("delete", "--wait=false", "-f", "-", input=yaml.safe_dump_all(documents))
     ship_bed.kubectl("delete", "namespace", chart.NAMESPACE, "--timeout=60s")
+
+
+def _in_force(bed: testbed.Testbed) -> bool:
+    """Whether both refuse: the API server takes up a new policy some time after it is stored."""
+    bed.kubectl("apply", "-n", chart.NAMESPACE, "-f", "-", input=f"{_USERS}---\n{_OUTSIDER}")
+    create = ("create", "--dry-run=server", "-n", chart.NAMESPACE)
+    body = json.dumps(bad_input.APP)
+    app_told = bed.kubectl(*create, "--as=outsider", "-f", "-", input=body, check=False)
+    account = f"--as=system:serviceaccount:{chart.NAMESPACE}:{chart.RELEASE}"
+    all_rights = "--as-group=system:masters"
+    other_told = bed.kubectl(*create, account, all_rights, "configmap", "probe", check=False)
+    return "may not scale" in app_told and "nothing else" in other_told
 
 
 def deployment(name: str = "consumer", kind: str = "Deployment") -> Body:
