@@ -7,6 +7,7 @@ import math
 
 from pydantic import Field
 
+from charon_operator.laws import slope
 from charon_operator.laws.law import Parameters, Sample, State
 from charon_operator.model.decision import Demand
 from charon_operator.model.quantity import NonNegativeNumber, PositiveNumber
@@ -34,9 +35,10 @@ class PD:
         replicas = ceil(u_k / U) if u_k > 0, else the minimum
 
     sign is +1 when a larger value is worse. Sampling: any interval; dt is that of the samples, not
-    of the turns. First step: the derivative is 0. Saturation: none needed, there is no integral;
-    the turn clamps. Missing sample: not stepped, and the next dt spans the gap.
-    State: the last error.
+    of the turns (`laws.slope`: where parts of the value are sampled at different moments, over more
+    than one sample). First two steps: the derivative is 0. Saturation: none needed, there is no
+    integral; the turn clamps. Missing sample: not stepped, and the next dt spans the gap.
+    State: the error's track.
 
     Source: the public repository perarnau/charon, `workloads/control_without_model.py` (kp 5, kd 3,
     64 units a replica), described from its behaviour. Different here: ceil instead of floor, the
@@ -51,16 +53,16 @@ class PD:
 
     def start(self, parameters: PDParameters, replicas: int) -> State:
         """No error yet, so the first derivative is 0."""
-        return {"error": None}
+        return {"error": slope.begin()}
 
     def step(self, parameters: PDParameters, state: State, sample: Sample) -> tuple[State, Demand]:
         """One step on new data."""
-        error = sample.sign * (sample.readings["value"].value - sample.set_point)
-        before = state["error"]
-        slope = 0.0 if before is None or sample.dt_s is None else (error - before) / sample.dt_s
-        proportional, derivative = parameters.kp * error, parameters.kd * slope
+        value = sample.readings["value"]
+        error = sample.sign * (value.value - sample.set_point)
+        track = slope.follow(state["error"], value.sampled_at_s, error)
+        proportional, derivative = parameters.kp * error, parameters.kd * (track["slope"] or 0.0)
         output = proportional + derivative
         least = float(sample.minimum)
         wanted = float(math.ceil(output / parameters.units_per_replica)) if output > 0 else least
         terms = {"error": error, "proportional": proportional, "derivative": derivative}
-        return {"error": error}, Demand(replicas=wanted, terms=terms, sampled_at_s=sample.time_s)
+        return {"error": track}, Demand(replicas=wanted, terms=terms, sampled_at_s=sample.time_s)

@@ -10,6 +10,7 @@ from typing import Final
 
 from pydantic import Field
 
+from charon_operator.laws import slope
 from charon_operator.laws.law import Parameters, Sample, State
 from charon_operator.model.decision import Demand
 from charon_operator.model.quantity import NonNegativeNumber, Number, PositiveNumber
@@ -104,10 +105,10 @@ class Queueing:
     min over [t - x, t] of it have been waiting for x seconds; replicas that were asked for between
     two samples count from the first of them.
 
-    Sampling: any interval; the growth is a difference quotient that can only raise. Saturation: no
-    integral, so nothing winds up. Missing sample: not stepped; the waiting times go on. State: the
-    smoothed arrivals, the last backlog, the replicas last asked for, and the history of the
-    not-ready count over h.
+    Sampling: any interval; the growth is a difference quotient (`laws.slope`, over the backlog's
+    own sample times) that can only raise. Saturation: no integral, so nothing winds up.
+    Missing sample: not stepped; the waiting times go on. State: the smoothed arrivals, the
+    backlog's track, the replicas last asked for, and the history of the not-ready count over h.
 
     Source: Halfin and Whitt 1981 and Gandhi et al., AutoScale (TOCS 2012) for the head-room; Smith
     1957 for predicting over the dead time. Different here: head-room is added to the load's share
@@ -121,13 +122,17 @@ class Queueing:
 
     def start(self, parameters: QueueingParameters, replicas: int) -> State:
         """Nothing is known of arrivals or starts yet."""
-        return {"arrivals": None, "backlog": 0.0, "waiting": [], "replicas": replicas}
+        track = slope.begin()
+        return {"arrivals": None, "backlog": track, "waiting": [], "replicas": replicas}
 
     def step(
         self, parameters: QueueingParameters, state: State, sample: Sample
     ) -> tuple[State, Demand]:
         """One step on new data."""
-        arrivals = _arrivals(parameters, state, sample)
+        track = slope.follow(
+            state["backlog"], sample.readings["backlog"].sampled_at_s, _backlog(sample)
+        )
+        arrivals = _arrivals(parameters, state, sample, track["slope"])
         waiting = _waiting(state, sample, parameters.start_seconds)
         starting = _starting(waiting, sample.time_s, parameters.start_seconds)
         plan = _plan(parameters, sample, arrivals, starting)
@@ -136,21 +141,19 @@ class Queueing:
         demand = Demand(replicas=wanted, terms=terms, sampled_at_s=sample.time_s)
         return {
             "arrivals": arrivals,
-            "backlog": _backlog(sample),
+            "backlog": track,
             "waiting": waiting,
             "replicas": sample.replicas,
         }, demand
 
 
-def _arrivals(parameters: QueueingParameters, state: State, sample: Sample) -> float:
-    measured: float = max(0.0, sample.readings["arrivals"].value)
-    if sample.dt_s is None or state["arrivals"] is None:
-        return measured
+def _arrivals(
+    parameters: QueueingParameters, state: State, sample: Sample, growth: float | None
+) -> float:
     # A rate looks back over its window; a queue cannot grow by more than what arrives.
-    growth = (_backlog(sample) - state["backlog"]) / sample.dt_s
-    measured = max(measured, growth)
+    measured: float = max(0.0, sample.readings["arrivals"].value, growth or 0.0)
     before, fall_s = state["arrivals"], parameters.arrivals_fall_seconds
-    if measured >= before or fall_s <= 0:
+    if before is None or sample.dt_s is None or measured >= before or fall_s <= 0:
         return measured
     return float(measured + (before - measured) * math.exp(-sample.dt_s / fall_s))
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from charon_operator.laws.law import Sample, State
+from charon_operator.laws.law import Sample
 from charon_operator.laws.pd import PD, PDParameters
 from charon_operator.model.reading import Reading
 
@@ -10,13 +10,11 @@ LAW = PD()
 PARAMETERS = PDParameters(kp="1", kd="2", units_per_replica="64")
 
 
-def step(
-    state: State, value: float, dt_s: float | None, sign: int = 1
-) -> tuple[State, float | None]:
-    seen = Sample(
-        time_s=10.0,
-        dt_s=dt_s,
-        readings={"value": Reading(value, 10.0)},
+def sample(value: float, time_s: float, sign: int = 1) -> Sample:
+    return Sample(
+        time_s=time_s,
+        dt_s=None,
+        readings={"value": Reading(value, time_s)},
         set_point=100.0,
         threshold=600.0,
         sign=sign,
@@ -26,31 +24,46 @@ def step(
         maximum=37,
         capacity_per_replica=None,
     )
-    state, demand = LAW.step(PARAMETERS, state, seen)
-    return state, demand.replicas
+
+
+def wanted_after(*series: tuple[float, float]) -> float | None:
+    """What is wanted at the last of some (time in s, value)."""
+    state, wanted = LAW.start(PARAMETERS, 5), None
+    for time_s, value in series:
+        state, demand = LAW.step(PARAMETERS, state, sample(value, time_s))
+        wanted = demand.replicas
+    return wanted
 
 
 @pytest.mark.parametrize(
     ("before", "value", "dt_s", "wanted"),
     [
-        pytest.param(None, 740, None, 10, id="first step: 640/64, no derivative"),
-        pytest.param(None, 741, None, 11, id="rounded up"),
-        pytest.param(640.0, 740, 2.0, 10, id="no change: no derivative"),
-        pytest.param(576.0, 740, 2.0, 11, id="64 more in 2 s adds 2*32"),
-        pytest.param(576.0, 740, 1.0, 12, id="64 more in 1 s adds 2*64"),
-        pytest.param(1280.0, 740, 1.0, 3, id="a fast fall asks for the minimum"),
-        pytest.param(0.0, 100, 1.0, 3, id="no error asks for the minimum"),
-        pytest.param(None, 0, None, 3, id="below the set point asks for the minimum"),
-        pytest.param(None, 101, None, 1, id="a small error asks for one, bounds are the turn's"),
+        pytest.param(740, 740, 2.0, 10, id="no change: no derivative"),
+        pytest.param(676, 740, 2.0, 11, id="64 more in 2 s adds 2*32"),
+        pytest.param(676, 740, 1.0, 12, id="64 more in 1 s adds 2*64"),
+        pytest.param(1380, 740, 1.0, 3, id="a fast fall asks for the minimum"),
+        pytest.param(100, 100, 1.0, 3, id="no error asks for the minimum"),
     ],
 )
-def test_demand_follows_the_equation(
-    before: float | None, value: float, dt_s: float | None, wanted: int
-) -> None:
-    assert step({"error": before}, value, dt_s)[1] == wanted
+def test_demand_follows_the_equation(before: float, value: float, dt_s: float, wanted: int) -> None:
+    calm = [(0.0, before), (dt_s, before), (2 * dt_s, before)]
+    assert wanted_after(*calm, (3 * dt_s, value)) == wanted
+
+
+@pytest.mark.parametrize(
+    ("value", "wanted"),
+    [
+        pytest.param(740, 10, id="640/64, no derivative"),
+        pytest.param(741, 11, id="rounded up"),
+        pytest.param(0, 3, id="below the set point asks for the minimum"),
+        pytest.param(101, 1, id="a small error asks for one, bounds are the turn's"),
+    ],
+)
+def test_first_demand_is_proportional(value: float, wanted: int) -> None:
+    assert wanted_after((0.0, value)) == wanted
 
 
 def test_error_turns_round_when_less_is_worse() -> None:
-    state, wanted = step(LAW.start(PARAMETERS, 5), 36, None, sign=-1)
-    assert state == {"error": 64.0}
-    assert wanted == 1
+    state, demand = LAW.step(PARAMETERS, LAW.start(PARAMETERS, 5), sample(36, 10.0, sign=-1))
+    assert state["error"]["value"] == 64.0
+    assert demand.replicas == 1

@@ -188,11 +188,25 @@ def test_overdue_is_the_least_not_ready_count_of_the_start_up_time(
 
 
 def test_growth_of_the_backlog_counts_as_arrivals_when_the_rate_lags_behind() -> None:
-    calm = sample(0.0, 100, 64, replicas=10)
-    jumped = sample(2.0, 1380, 64, replicas=10, dt_s=2.0)
-    shrunk = sample(4.0, 100, 64, replicas=10, dt_s=2.0)
-    demands = drive(PLAIN, calm, jumped, shrunk)
-    assert [demand.terms["arrivals"] for demand in demands] == [64, 640, 64]
+    calm = [sample(2.0 * k, 100, 64, dt_s=2.0) for k in range(2)]
+    jumped = sample(4.0, 1380, 64, dt_s=2.0)
+    shrunk = sample(6.0, 100, 64, dt_s=2.0)
+    demands = drive(PLAIN, *calm, jumped, shrunk)
+    # Over 4 s at first: one distance between samples alone says little.
+    assert [demand.terms["arrivals"] for demand in demands] == [64, 64, 320, 64]
+
+
+def test_growth_is_that_of_the_backlog_when_arrivals_are_sampled_at_other_moments() -> None:
+    moments = [(5.0 * k, 5.0 * k + offset) for k in range(6) for offset in (0.0, 0.05)]
+    series = []
+    for whole_s, time_s in moments:
+        # Arrivals come first, the backlog 0.05 s later; it grows by 30 in 5 s.
+        backlog_s = whole_s + 0.05 if time_s > whole_s else whole_s - 4.95
+        backlog = Reading(100 + 6 * (backlog_s + 4.95), backlog_s)
+        readings = {"value": backlog, "backlog": backlog, "arrivals": Reading(64, whole_s)}
+        series.append(sample(time_s, 0, 0, readings=readings, dt_s=0.05))
+    demands = drive(PLAIN, *series)
+    assert [demand.terms["arrivals"] for demand in demands] == [64] * 12
 
 
 @pytest.mark.parametrize(

@@ -242,10 +242,11 @@ def test_law_starts_anew_when_its_parameters_change() -> None:
         )
 
     known, _ = build.one(ratio(3, 80.0, 1000.0, policy=pd("0")), 1000.0)
-    known, outcome = build.one(ratio(3, 900.0, 1015.0, policy=pd("9")), 1015.0, known)
-    assert outcome.decision.terms["derivative"] == 0.0
-    _, outcome = build.one(ratio(3, 930.0, 1030.0, policy=pd("9")), 1030.0, known)
-    assert outcome.decision.terms["derivative"] == 9 * 2.0
+    derivatives = []
+    for now_s, value in [(1015.0, 900.0), (1030.0, 930.0), (1045.0, 960.0)]:
+        known, outcome = build.one(ratio(3, value, now_s, policy=pd("9")), now_s, known)
+        derivatives.append(outcome.decision.terms["derivative"])
+    assert derivatives == [0.0, 0.0, 9 * 2.0]
 
 
 def test_revert_is_seen_and_ends_in_yielding_by_name() -> None:
