@@ -70,7 +70,7 @@ def settle(
     usable, memory = case.usable, case.memory
     if usable is None or memory is None or case.problem is not None:
         decision = wording.held(identity, _replicas(case.facts), case.problem)
-        return memory, _outcome(case, decision, blind)
+        return memory, _outcome(case, decision, now_s, blind=blind)
     situation = Situation(
         spec=usable.app.spec,
         policy=usable.policy.spec,
@@ -88,9 +88,8 @@ def settle(
     if winner is not None or limited.recommended != situation.current:
         memory = recall.wished(memory, limited.recommended, now_s)
     acts = ownership.claims(usable.app) and not (case.conflict or case.facts.forced_advisory)
-    return memory, _outcome(
-        case, wording.decided(identity, situation, winner, limited, acts), blind
-    )
+    decision = wording.decided(identity, situation, winner, limited, acts)
+    return memory, _outcome(case, decision, now_s, blind=blind)
 
 
 def crashed(facts: AppFacts, memory: AppMemory | None, error: Exception) -> Case:
@@ -138,7 +137,7 @@ def _replicas(facts: AppFacts) -> int:
     return facts.workload.replicas if isinstance(facts.workload, Workload) else 0
 
 
-def _outcome(case: Case, decision: Decision, blind: bool) -> Outcome:
+def _outcome(case: Case, decision: Decision, now_s: float, *, blind: bool) -> Outcome:
     facts, app = case.facts, case.facts.app
     spec = app.spec if isinstance(app, ChargedApp) else None
     return Outcome(
@@ -147,7 +146,7 @@ def _outcome(case: Case, decision: Decision, blind: bool) -> Outcome:
         generation=app.generation,
         decision=decision,
         objectives=objectives.states(
-            spec.objectives if spec else (), facts.readings, facts.attainments
+            spec.objectives if spec else (), facts.readings, facts.attainments, now_s
         ),
         problem=case.problem,
         conflict=case.conflict,

@@ -80,6 +80,9 @@ class Roster:
             self.books[key] = Book(app, now_s, pending=pending, policy=policy)
             self.changed.add(key)
             return
+        if app.generation != book.app.generation:
+            # What was attained of other objectives says nothing of these.
+            book.attainments, book.attained_at_s = {}, None
         if app is not book.app or policy is not book.policy:
             # Another spec or policy is another question: an old refusal is no answer to it.
             book.refused, book.moves = "", Backoff()

@@ -108,7 +108,7 @@ def variables_to_json(facts: AppFacts) -> Json:
         found["readings"] = {name: sampled_to_json(one) for name, one in facts.readings.items()}
     if facts.attainments:
         found["attainments"] = {
-            name: [one.good_ratio, one.coverage, one.computed_at_s]
+            name: [one.good_ratio, one.coverage, one.computed_at_s, one.fresh_until_s]
             for name, one in facts.attainments.items()
         }
     if facts.rivals:

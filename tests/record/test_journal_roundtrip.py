@@ -41,7 +41,7 @@ def wire(value: Any) -> Any:
 
 @given(
     readings=st.dictionaries(st.sampled_from(["queued", "arrivals"]), sampled),
-    attainment=st.builds(Attainment, st.none() | finite, finite, finite),
+    attainment=st.builds(Attainment, st.none() | finite, finite, finite, finite),
     forced=st.text(max_size=10),
 )
 def test_facts_when_written_and_read_then_are_the_same(
