@@ -6,6 +6,10 @@ Reads: nothing. Gives: `Reading`, `Missing`, `Attainment`. Never: a made-up zero
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
+
+# A sample may be this far ahead of our clock before its time is not believed.
+CLOCK_SKEW_S: Final = 5.0
 
 
 class MissingReason(StrEnum):

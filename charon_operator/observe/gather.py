@@ -8,10 +8,10 @@ import asyncio
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
 
 from charon_operator import settings
 from charon_operator.model.reading import (
+    CLOCK_SKEW_S,
     Attainment,
     Missing,
     MissingReason,
@@ -22,9 +22,6 @@ from charon_operator.model.reading import (
 from charon_operator.model.workload import Key
 from charon_operator.observe import batch, queries, terms
 from charon_operator.ports import FailureKind, MetricSource, QueryFailure, Vector
-
-# A sample may be this far ahead of our clock before its time is not believed.
-CLOCK_SKEW_S: Final = 5.0
 
 _Answers = Mapping[tuple[str, str], batch.Answer]
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from charon_operator import settings
-from charon_operator.model.reading import Attainment, Missing, MissingReason, Reading
+from charon_operator.model.reading import CLOCK_SKEW_S, Attainment, Missing, MissingReason, Reading
 from charon_operator.observe import gather, queries
 from charon_operator.ports import FailureKind, QueryFailure, Series, Vector
 from tests.observe import apps
@@ -119,7 +119,7 @@ def test_any_answers_when_judged_then_a_value_only_from_a_fresh_and_whole_one(
     assert isinstance(given, Vector)
     assert [series.value for series in given.series] == [found.value]
     assert math.isfinite(found.value)
-    assert -gather.CLOCK_SKEW_S <= NOW - found.sampled_at_s <= INDICATOR.max_age_s
+    assert -CLOCK_SKEW_S <= NOW - found.sampled_at_s <= INDICATOR.max_age_s
     assert ready
 
 
