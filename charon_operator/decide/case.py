@@ -103,7 +103,8 @@ def crashed(facts: AppFacts, memory: AppMemory | None, error: Exception) -> Case
         message=f"the operator failed on this app ({type(error).__name__}: {error}); report it",
         reason=Reason.INTERNAL_ERROR,
     )
-    return Case(facts, memory, problem=problem)
+    # Whatever the failure came from, nothing of the app is looked at again.
+    return Case(replace(facts, app=problem), memory, problem=problem)
 
 
 def _learnt(

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from charon_operator.decide import problems
+from charon_operator.decide import demand, objectives, problems
 from charon_operator.model.facts import AppFacts, Broken
 from charon_operator.model.workload import Absent, Key, Target
 from charon_operator.names import Reason
@@ -172,4 +172,32 @@ def test_fault_of_our_own_holds_one_app_and_others_go_on(monkeypatch: pytest.Mon
     outcomes = build.turns(given, 1000.0).outcomes
     assert outcomes[0].problem is not None
     assert outcomes[0].problem.reason == "InternalError"
+    assert outcomes[1].decision.final == 5
+
+
+@pytest.mark.parametrize("broken", [(objectives, "states"), (demand, "missing")])
+def test_fault_in_what_is_told_of_an_app_holds_it_and_others_go_on(
+    broken: tuple[Any, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module, name = broken
+    real = getattr(module, name)
+
+    def explode(given: Any, *others: Any) -> Any:
+        if "bad" in str(given):
+            raise RuntimeError("planted")
+        return real(given, *others)
+
+    monkeypatch.setattr(module, name, explode)
+    query = {"indicators": [{"name": "bad", "query": "q"}, {"name": "queued", "query": "q"}]}
+    goal = {**build.ratio_app().spec.objectives[0].model_dump(by_alias=True, mode="json")}
+    apps = [
+        build.ratio_app("one", **query, objectives=[{**goal, "name": "bad"}]),
+        build.ratio_app("good"),
+    ]
+    seen = build.readings(999.0, queued=50.0)
+    given = [build.facts(app, build.workload(3, of=app), seen) for app in apps]
+    outcomes = build.turns(given, 1000.0).outcomes
+    assert outcomes[0].problem is not None
+    assert outcomes[0].problem.reason == "InternalError"
+    assert outcomes[0].key == apps[0].key
     assert outcomes[1].decision.final == 5
