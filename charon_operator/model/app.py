@@ -226,7 +226,7 @@ class Hold(Wire):
 
     def active_at(self, now_s: float) -> bool:
         """Whether it holds at a time in seconds since 1970."""
-        return self.until is None or now_s < self.until.astimezone(datetime.UTC).timestamp()
+        return self.until is None or now_s < self.until.timestamp()
 
 
 class ChargedAppSpec(Wire):
