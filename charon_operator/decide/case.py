@@ -52,7 +52,7 @@ def sense(facts: AppFacts, memory: AppMemory | None, now_s: float, safety: Safet
     if checked is None:
         return Case(facts, memory)
     app, workload = checked.app, checked.workload
-    known = recall.meet(memory, app.uid, workload, facts.pending, now_s)
+    known = recall.meet(memory, app.uid, workload, facts.past, now_s)
     known = ownership.watched(known, app, workload, now_s, safety)
     conflict = ownership.conflict(app, workload, facts.rivals, known)
     wishes = demand.wishes(app.spec, checked.controller, known.laws, facts.readings, workload)

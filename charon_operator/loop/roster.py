@@ -76,8 +76,7 @@ class Roster:
     ) -> None:
         key, book = app.key, self.books.get(app.key)
         if book is None or book.app.uid != app.uid:
-            pending = self._snapshot.pending(key)
-            self.books[key] = Book(app, now_s, pending=pending, policy=policy)
+            self.books[key] = Book(app, now_s, past=self._snapshot.past(key), policy=policy)
             self.changed.add(key)
             return
         if app.generation != book.app.generation:
