@@ -155,6 +155,11 @@ class Objective(Wire):
         """The set point, in the indicator's unit."""
         return self.threshold.value if self.set_point is None else self.set_point
 
+    @property
+    def sign(self) -> int:
+        """+1 when a larger value is worse, -1 when a smaller one is."""
+        return 1 if self.threshold.op is Comparison.AT_MOST else -1
+
     @model_validator(mode="after")
     def _aims_inside(self) -> Self:
         if self.threshold.op is Comparison.AT_MOST and self.aim > self.threshold.value:

@@ -25,6 +25,12 @@ def controlled(**controller: Any) -> AppFacts:
     return facts(policy=build.policy(controller=controller))
 
 
+def aiming(op: str, value: str) -> AppFacts:
+    threshold = {"indicator": "queued", "op": op, "value": value}
+    goal = {"name": "rate", "threshold": threshold, "target": "95"}
+    return facts(app=build.ratio_app(objectives=[goal]), policy=build.policy())
+
+
 ROWS = [
     pytest.param(facts(app=BROKEN), "InvalidSpec", "spec.x", "is wrong", id="broken app"),
     pytest.param(
@@ -62,6 +68,20 @@ ROWS = [
         "spec.capacityPerReplica",
         "one replica can serve",
         id="no capacity",
+    ),
+    pytest.param(
+        aiming("GreaterThanOrEqual", "10"),
+        "InvalidSpec",
+        "spec.objectives[rate]",
+        "op LessThanOrEqual",
+        id="objective that the law would drive the wrong way",
+    ),
+    pytest.param(
+        aiming("LessThanOrEqual", "0"),
+        "InvalidSpec",
+        "spec.objectives[rate]",
+        "greater than 0",
+        id="set point that the law cannot divide by",
     ),
     pytest.param(
         facts(app=build.app(namespace="kube-system")),
@@ -137,19 +157,14 @@ def test_target_that_was_not_read_is_no_problem_and_holds() -> None:
 
 
 def test_law_that_fails_is_a_problem_and_others_go_on() -> None:
-    bad = build.ratio_app(
-        "bad",
-        objectives=[
-            {
-                "name": "rate",
-                "threshold": {"indicator": "queued", "op": "GreaterThanOrEqual", "value": "10"},
-                "target": "95",
-            }
-        ],
-    )
-    good = build.ratio_app("good")
+    bad, good = build.ratio_app("bad"), build.ratio_app("good")
+    absurd = {"unitsPerReplica": "0.000001", "kp": "1000000"}
+    policies = [build.policy(controller={"type": "PD", "parameters": absurd}), build.policy()]
     seen = build.readings(999.0, queued=50.0)
-    given = [build.facts(app, build.workload(3, of=app), seen) for app in (bad, good)]
+    given = [
+        build.facts(app, build.workload(3, of=app), seen, policy=policy)
+        for app, policy in zip((bad, good), policies, strict=True)
+    ]
     outcomes = build.turns(given, 1000.0).outcomes
     assert outcomes[0].problem is not None
     assert outcomes[0].problem.reason == "LawFailed"
