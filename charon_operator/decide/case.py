@@ -48,13 +48,15 @@ def sense(facts: AppFacts, memory: AppMemory | None, now_s: float, safety: Safet
     """Find out what stands in the way, who else acts, and what the objectives demand."""
     checked = problems.check(facts, safety)
     if isinstance(checked, Broken):
-        return Case(facts, memory, problem=checked)
+        return Case(facts, recall.unjudged(memory), problem=checked)
     if checked is None:
-        return Case(facts, memory)
+        return Case(facts, recall.unjudged(memory))
     app, workload = checked.app, checked.workload
     known = recall.meet(memory, app.uid, workload, facts.past, now_s)
     known = ownership.watched(known, app, workload, now_s, safety)
     conflict = ownership.conflict(app, workload, facts.rivals, known)
+    if conflict:
+        known = recall.left_to_others(known, now_s)
     wishes = demand.wishes(app.spec, checked.controller, known.laws, facts.readings, workload)
     if any(wish.replicas is not None for wish in wishes):
         known = recall.seeded(known, checked.policy.spec, workload.replicas, now_s)

@@ -63,6 +63,16 @@ def seeded(memory: AppMemory, policy: ControlPolicySpec, current: int, now_s: fl
     return replace(memory, recommendations=recommended(history, seed))
 
 
+def left_to_others(memory: AppMemory, now_s: float) -> AppMemory:
+    """Somebody else owns the target: they may have moved it up to this moment."""
+    return replace(memory, acted_at_s=now_s)
+
+
+def unjudged(memory: AppMemory | None) -> AppMemory | None:
+    """The objectives were not looked at: whether they could be judged last is not known."""
+    return memory and replace(memory, healthy_at_s=None)
+
+
 def wished(memory: AppMemory, wanted: int, now_s: float) -> AppMemory:
     """Remember what entered the stabilisation windows."""
     newest = Recommendation(now_s, wanted)

@@ -93,10 +93,12 @@ class AppMemory:
     Attributes:
         uid, target_uid: whom the memory is about; another uid means a fresh one.
         first_seen_s: start of this memory.
-        acted_at_s: when we last changed the target; None: not known, counts as `first_seen_s`.
+        acted_at_s: when we last changed the target, or somebody else last owned it; None: not
+            known, counts as `first_seen_s`.
         counted_from_s: since when every lowering is known; earlier ones may be forgotten.
         lost_at_s: since when an objective cannot be judged; None while all can.
-        healthy_at_s: when all objectives could last be judged; None before that ever happened.
+        healthy_at_s: the last turn at which all objectives could be judged; None before that ever
+            happened, and after a turn at which none was looked at.
         target_generation: of the target at the last turn.
     """
 

@@ -173,3 +173,18 @@ def test_yielding_outlives_a_restart_for_thirty_quiet_minutes() -> None:
 )
 def test_status_that_does_not_say_so_makes_nobody_yield(status: dict[str, Any]) -> None:
     assert met(status).yielded is None
+
+
+def test_target_that_was_left_to_another_is_not_lowered_at_once() -> None:
+    policy = build.policy(lowering={"cooldownSeconds": 60})
+    memory, app = None, build.ratio_app()
+    for now_s, rivals, final in (
+        (1000.0, (OLDER,), 20),
+        (1100.0, (OLDER,), 20),
+        (1115.0, (), 20),
+        (1160.0, (), 3),
+    ):
+        seen = build.readings(now_s, queued=30.0)
+        facts = build.facts(app, build.workload(20), seen, policy=policy, rivals=rivals)
+        memory, outcome = build.one(facts, now_s, memory)
+        assert outcome.decision.final == final
