@@ -48,13 +48,15 @@ def sense(facts: AppFacts, memory: AppMemory | None, now_s: float, safety: Safet
     """Find out what stands in the way, who else acts, and what the objectives demand."""
     checked = problems.check(facts, safety)
     if isinstance(checked, Broken):
-        return Case(facts, memory, problem=checked)
+        return Case(facts, recall.unjudged(memory), problem=checked)
     if checked is None:
-        return Case(facts, memory)
+        return Case(facts, recall.unjudged(memory))
     app, workload = checked.app, checked.workload
-    known = recall.meet(memory, app.uid, workload, facts.pending, now_s)
+    known = recall.meet(memory, app.uid, workload, facts.past, now_s)
     known = ownership.watched(known, app, workload, now_s, safety)
     conflict = ownership.conflict(app, workload, facts.rivals, known)
+    if conflict:
+        known = recall.left_to_others(known, now_s)
     wishes = demand.wishes(app.spec, checked.controller, known.laws, facts.readings, workload)
     if any(wish.replicas is not None for wish in wishes):
         known = recall.seeded(known, checked.policy.spec, workload.replicas, now_s)
@@ -70,7 +72,7 @@ def settle(
     usable, memory = case.usable, case.memory
     if usable is None or memory is None or case.problem is not None:
         decision = wording.held(identity, _replicas(case.facts), case.problem)
-        return memory, _outcome(case, decision, blind)
+        return memory, _outcome(case, decision, now_s, blind=blind)
     situation = Situation(
         spec=usable.app.spec,
         policy=usable.policy.spec,
@@ -88,9 +90,8 @@ def settle(
     if winner is not None or limited.recommended != situation.current:
         memory = recall.wished(memory, limited.recommended, now_s)
     acts = ownership.claims(usable.app) and not (case.conflict or case.facts.forced_advisory)
-    return memory, _outcome(
-        case, wording.decided(identity, situation, winner, limited, acts), blind
-    )
+    decision = wording.decided(identity, situation, winner, limited, acts)
+    return memory, _outcome(case, decision, now_s, blind=blind)
 
 
 def crashed(facts: AppFacts, memory: AppMemory | None, error: Exception) -> Case:
@@ -104,7 +105,8 @@ def crashed(facts: AppFacts, memory: AppMemory | None, error: Exception) -> Case
         message=f"the operator failed on this app ({type(error).__name__}: {error}); report it",
         reason=Reason.INTERNAL_ERROR,
     )
-    return Case(facts, memory, problem=problem)
+    # Whatever the failure came from, nothing of the app is looked at again.
+    return Case(replace(facts, app=problem), memory, problem=problem)
 
 
 def _learnt(
@@ -138,7 +140,7 @@ def _replicas(facts: AppFacts) -> int:
     return facts.workload.replicas if isinstance(facts.workload, Workload) else 0
 
 
-def _outcome(case: Case, decision: Decision, blind: bool) -> Outcome:
+def _outcome(case: Case, decision: Decision, now_s: float, *, blind: bool) -> Outcome:
     facts, app = case.facts, case.facts.app
     spec = app.spec if isinstance(app, ChargedApp) else None
     return Outcome(
@@ -147,7 +149,7 @@ def _outcome(case: Case, decision: Decision, blind: bool) -> Outcome:
         generation=app.generation,
         decision=decision,
         objectives=objectives.states(
-            spec.objectives if spec else (), facts.readings, facts.attainments
+            spec.objectives if spec else (), facts.readings, facts.attainments, now_s
         ),
         problem=case.problem,
         conflict=case.conflict,

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from charon_operator.laws import stepping
 from charon_operator.laws.law import Law, Parameters
-from charon_operator.model.app import ChargedAppSpec, Comparison, Objective
+from charon_operator.model.app import ChargedAppSpec, Objective
 from charon_operator.model.decision import Demand
 from charon_operator.model.memory import LawMemory
 from charon_operator.model.reading import Missing, MissingReason, Readings
@@ -119,7 +119,7 @@ def _setting(spec: ChargedAppSpec, objective: Objective, workload: Workload) -> 
     return stepping.Setting(
         set_point=objective.aim,
         threshold=objective.threshold.value,
-        sign=1 if objective.threshold.op is Comparison.AT_MOST else -1,
+        sign=objective.sign,
         replicas=workload.replicas,
         ready=workload.ready,
         minimum=spec.replicas.min,

@@ -1,7 +1,7 @@
 """How objectives stand: over their window, and at this moment.
 
 Reads: objectives, readings, attainments that the metric store computed. Gives: verdicts and the
-error budget that is left. Never: a verdict on a window that was hardly observed.
+error budget that is left. Never: a verdict on a window that was hardly observed, or ended long ago.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,12 +16,14 @@ ENOUGH_COVERAGE: Final = 0.5
 
 
 def states(
-    objectives: Sequence[Objective], readings: Readings, attainments: Mapping[str, Attainment]
+    objectives: Sequence[Objective],
+    readings: Readings,
+    attainments: Mapping[str, Attainment],
+    now_s: float,
 ) -> tuple[ObjectiveState, ...]:
-    """The state of every objective, in their order."""
-    return tuple(
-        _state(objective, readings, attainments.get(objective.name)) for objective in objectives
-    )
+    """The state of every objective, in their order; an attainment that is not fresh is none."""
+    fresh = {name: one for name, one in attainments.items() if now_s <= one.fresh_until_s}
+    return tuple(_state(objective, readings, fresh.get(objective.name)) for objective in objectives)
 
 
 def good_now(objective: Objective, readings: Readings) -> bool | None:

@@ -11,7 +11,7 @@ from typing import Any
 from charon_operator.decide.demand import VALUE
 from charon_operator.errors import ParameterError
 from charon_operator.laws import registry
-from charon_operator.laws.law import Law, Parameters
+from charon_operator.laws.law import Choosy, Law, Parameters
 from charon_operator.model.app import ChargedApp
 from charon_operator.model.facts import AppFacts, Broken
 from charon_operator.model.policy import ControlPolicy
@@ -79,7 +79,7 @@ def _controller(
     except ParameterError as error:
         field = f"ControlPolicy {policy.key.name}, {error.field}"
         return broken(app, field, error.message, reason)
-    return _bindings(app, law) or (law, parameters, given.parameters)
+    return _bindings(app, law) or _misfit(app, law) or (law, parameters, given.parameters)
 
 
 def _bindings(app: ChargedApp, law: Law[Any]) -> Broken | None:
@@ -90,6 +90,17 @@ def _bindings(app: ChargedApp, law: Law[Any]) -> Broken | None:
     if law.needs_capacity and app.spec.capacity_per_replica is None:
         message = f'{law.name} needs what one replica can serve, such as {{value: "64"}}'
         return broken(app, "spec.capacityPerReplica", message, Reason.INVALID_SPEC)
+    return None
+
+
+def _misfit(app: ChargedApp, law: Law[Any]) -> Broken | None:
+    if not isinstance(law, Choosy):
+        return None
+    for objective in app.spec.objectives:
+        message = law.misfit(objective.aim, objective.sign)
+        if message:
+            field = f"spec.objectives[{objective.name}]"
+            return broken(app, field, message, Reason.INVALID_SPEC)
     return None
 
 

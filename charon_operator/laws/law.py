@@ -6,7 +6,7 @@ made-up value; a law is stepped only when every role it needs has a reading and 
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from pydantic import BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
@@ -77,3 +77,16 @@ class Law(Protocol[P]):
 
     def step(self, parameters: P, state: State, sample: Sample) -> tuple[State, Demand]:
         """One step on new data."""
+
+
+@runtime_checkable
+class Choosy(Protocol):
+    """What a law has besides that cannot serve every objective; it is asked before any data."""
+
+    def misfit(self, set_point: float, sign: int) -> str:
+        """Why an objective cannot be served, and the remedy; empty when it can.
+
+        Args:
+            set_point: as in a sample.
+            sign: as in a sample.
+        """

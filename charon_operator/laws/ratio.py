@@ -65,11 +65,19 @@ class Ratio:
         """There is no state."""
         return {}
 
+    def misfit(self, set_point: float, sign: int) -> str:
+        """The HPA divides by the set point, and scales up when the metric grows."""
+        if sign < 0:
+            return "Ratio needs an objective with op LessThanOrEqual; use another controller"
+        if _milli(set_point) <= 0:
+            return "Ratio divides by the set point: give one greater than 0"
+        return ""
+
     def step(
         self, parameters: RatioParameters, state: State, sample: Sample
     ) -> tuple[State, Demand]:
         """One step on new data."""
-        target = _target(sample)
+        target = _milli(sample.set_point)
         usage = _clipped(math.trunc(sample.readings["value"].value * 1000), _INT64)
         if parameters.metric_type is MetricType.VALUE:
             ratio = usage / target
@@ -86,14 +94,9 @@ class Ratio:
         return {}, Demand(replicas=replicas, terms=terms, sampled_at_s=sample.time_s)
 
 
-def _target(sample: Sample) -> int:
-    if sample.sign < 0:
-        raise ValueError("Ratio needs an objective with op LessThanOrEqual; use another controller")
-    target = Decimal(repr(sample.set_point)) * 1000
-    milli = int(target.to_integral_value(ROUND_CEILING))
-    if milli <= 0:
-        raise ValueError("Ratio divides by the set point: give one greater than 0")
-    return milli
+def _milli(set_point: float) -> int:
+    target = Decimal(repr(set_point)) * 1000
+    return int(target.to_integral_value(ROUND_CEILING))
 
 
 def _clipped(number: int, most: int) -> int:

@@ -12,6 +12,7 @@ from charon_operator.loop.book import Book
 from charon_operator.loop.gates import Gates
 from charon_operator.loop.snapshot import Snapshot
 from charon_operator.model.app import ChargedApp
+from charon_operator.model.decision import Past
 from charon_operator.model.facts import AppFacts, Broken
 from charon_operator.model.memory import FleetMemory
 from charon_operator.model.policy import ControlPolicy
@@ -78,7 +79,7 @@ class Assembly:
                 attainments=book.attainments,
                 broken_queries=broken,
                 forced_advisory=self._gates.forced(app.key.namespace),
-                pending=None if app.key in memory.apps else book.pending,
+                past=Past() if app.key in memory.apps else book.past,
             )
         except Exception as error:
             _log.exception("Facts of %s could not be assembled", app.key)

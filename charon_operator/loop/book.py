@@ -10,7 +10,7 @@ from typing import Any
 
 from charon_operator.actuate.backoff import Backoff
 from charon_operator.model.app import ChargedApp
-from charon_operator.model.decision import PendingAction
+from charon_operator.model.decision import Past
 from charon_operator.model.facts import Broken
 from charon_operator.model.policy import ControlPolicy
 from charon_operator.model.reading import Attainment
@@ -45,7 +45,7 @@ class Book:
         queries: compiled for `compiled`, or what is wrong with them.
         attainments: as last computed, and when that was asked.
         sampled: newest sample time by indicator, s since 1970.
-        pending: an intent found in its status at the start, until the memory has it.
+        past: what its status told at the start, until the memory has it.
         view: facts and outcome of its last turn.
         moving: a move of its target is waiting or under way; it takes no turn meanwhile.
         telling: a status is waiting or under way.
@@ -61,7 +61,7 @@ class Book:
     attainments: Mapping[str, Attainment] = field(default_factory=dict)
     attained_at_s: float | None = None
     sampled: dict[str, float] = field(default_factory=dict)
-    pending: PendingAction | None = None
+    past: Past = field(default_factory=Past)
     view: View | None = None
     told: Told | None = None
     written_at_s: float | None = None

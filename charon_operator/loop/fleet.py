@@ -40,6 +40,8 @@ _COALESCE_S: Final = 0.5
 # Of a period, what gathering may take: the rest is for deciding and writing.
 _GATHER_SHARE: Final = 0.8
 _GRACE_S: Final = 5.0
+# An attainment speaks of the present until so many newer ones were due and did not come.
+_ATTAINMENTS_DUE: Final = 3
 _NOTHING: Final[Readings] = {}
 
 
@@ -258,26 +260,40 @@ class Fleet:
         now_s, period_s = self._clock.monotonic_s(), self._settings.attainment_period_seconds
         # Half a turn early is better than half a turn late.
         before_s = now_s - period_s + min(period_s, group.period_s) / 2
-        due = [b for b in books if b.attained_at_s is None or b.attained_at_s <= before_s]
+        due = [
+            book
+            for book in books
+            if not self._assembly.is_stale(book)
+            and (book.attained_at_s is None or book.attained_at_s <= before_s)
+        ]
         asks = self._asks(due)
         if not asks:
             return
         for book in due:
             book.attained_at_s = now_s
-        task = asyncio.create_task(self._fetch_attainments(asks))
+        asked_of = {book.app.key: book.compiled for book in due}
+        fresh_s = _ATTAINMENTS_DUE * max(period_s, group.period_s)
+        task = asyncio.create_task(self._fetch_attainments(asks, asked_of, fresh_s))
         self._attaining.add(task)
         task.add_done_callback(self._attaining.discard)
 
-    async def _fetch_attainments(self, asks: Sequence[gather.Ask]) -> None:
-        timeout_s = self._settings.mimir.timeout_seconds
+    async def _fetch_attainments(
+        self,
+        asks: Sequence[gather.Ask],
+        asked_of: Mapping[Key, tuple[str, int] | None],
+        fresh_s: float,
+    ) -> None:
+        timeout_s, now_s = self._settings.mimir.timeout_seconds, self._clock.wall_s()
         try:
-            found = await self._gatherer.attainments(asks, self._clock.wall_s(), timeout_s)
+            found = await self._gatherer.attainments(asks, now_s, timeout_s, fresh_s)
         except Exception:
             _log.exception("Attainments could not be gathered")
             return
         for key, attainments in found.items():
             book = self._roster.books.get(key)
-            if book is not None and attainments:
+            if book is None or asked_of[key] != (book.app.uid, book.app.generation):
+                continue  # the answer is about another spec
+            if attainments:
                 book.attainments = {**book.attainments, **attainments}
 
     async def _attained(self) -> None:

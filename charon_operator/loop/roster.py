@@ -76,10 +76,12 @@ class Roster:
     ) -> None:
         key, book = app.key, self.books.get(app.key)
         if book is None or book.app.uid != app.uid:
-            pending = self._snapshot.pending(key)
-            self.books[key] = Book(app, now_s, pending=pending, policy=policy)
+            self.books[key] = Book(app, now_s, past=self._snapshot.past(key), policy=policy)
             self.changed.add(key)
             return
+        if app.generation != book.app.generation:
+            # What was attained of other objectives says nothing of these.
+            book.attainments, book.attained_at_s = {}, None
         if app is not book.app or policy is not book.policy:
             # Another spec or policy is another question: an old refusal is no answer to it.
             book.refused, book.moves = "", Backoff()

@@ -21,7 +21,7 @@ from charon_operator.errors import SpecError
 from charon_operator.loop import shelf
 from charon_operator.model import body as bodies
 from charon_operator.model.app import Actuation, ChargedApp, Mode
-from charon_operator.model.decision import PendingAction
+from charon_operator.model.decision import Past
 from charon_operator.model.facts import Broken
 from charon_operator.model.policy import ControlPolicy
 from charon_operator.model.workload import Absent, Key, Rival, Target, Workload
@@ -209,9 +209,9 @@ class Snapshot:
             entry: _App | None = self._shelves[Kind.APPS].get(key)
         return entry.status if entry else {}
 
-    def pending(self, key: Key) -> PendingAction | None:
-        """The intent found in the status of a ChargedApp, if it can be read."""
-        return bodies.pending(self.status(key), self._clock.wall_s())
+    def past(self, key: Key) -> Past:
+        """What the status of a ChargedApp tells of before, as far as it can be read."""
+        return bodies.past(self.status(key), self._clock.wall_s())
 
     def namespace_labels(self, namespace: str) -> Mapping[str, str]:
         """Labels of a namespace; empty when namespaces may not be read."""

@@ -82,7 +82,7 @@ class Teller:
         previous = self._previous(book)
         standing = Standing(view.facts, view.outcome, book.refused)
         wanted = status.compose(standing, previous, self._clock.wall_s())
-        if view.facts.pending is not None and not view.remembered:
+        if view.facts.past.pending is not None and not view.remembered:
             # Nobody has counted it as acted yet.
             wanted["pendingAction"] = previous.get("pendingAction")
         written_at_s = book.written_at_s

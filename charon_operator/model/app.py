@@ -155,6 +155,11 @@ class Objective(Wire):
         """The set point, in the indicator's unit."""
         return self.threshold.value if self.set_point is None else self.set_point
 
+    @property
+    def sign(self) -> int:
+        """+1 when a larger value is worse, -1 when a smaller one is."""
+        return 1 if self.threshold.op is Comparison.AT_MOST else -1
+
     @model_validator(mode="after")
     def _aims_inside(self) -> Self:
         if self.threshold.op is Comparison.AT_MOST and self.aim > self.threshold.value:
@@ -226,7 +231,7 @@ class Hold(Wire):
 
     def active_at(self, now_s: float) -> bool:
         """Whether it holds at a time in seconds since 1970."""
-        return self.until is None or now_s < self.until.astimezone(datetime.UTC).timestamp()
+        return self.until is None or now_s < self.until.timestamp()
 
 
 class ChargedAppSpec(Wire):

@@ -13,13 +13,15 @@ from typing import Any
 
 from charon_operator import names
 from charon_operator.model.app import timestamp
-from charon_operator.model.decision import PendingAction
+from charon_operator.model.decision import Past, PendingAction
 from charon_operator.model.workload import Key, Rival, Rollout, Target, Workload
 
 Labels = tuple[tuple[str, str], ...]
 
 # Reasons of `Progressing` that say the newest template is rolled out, or that nobody is rolling.
 _SETTLED_REASONS = ("NewReplicaSetAvailable", "DeploymentPaused")
+# As the schema of the status has it.
+_LONGEST_NAME = 1024
 
 
 def key(body: Mapping[str, Any]) -> Key:
@@ -168,6 +170,13 @@ def pending(status: Mapping[str, Any], now_s: float) -> PendingAction | None:
     return PendingAction(action_id, knob, _count(start), _count(to), time_s if in_past else now_s)
 
 
+def past(status: Mapping[str, Any], now_s: float) -> Past:
+    """What a status says of the time before its app was met; a forged one only makes us wait."""
+    manager, generation = _yielded(status)
+    decided = bool(_part(status, "pendingAction") or _part(status, "lastDecision"))
+    return Past(pending(status, now_s), decided, manager, generation)
+
+
 def micro_time(seconds: float) -> str:
     """Seconds since 1970 as Kubernetes' MicroTime: RFC 3339 in UTC with microseconds."""
     moment = datetime.datetime.fromtimestamp(seconds, datetime.UTC)
@@ -197,6 +206,16 @@ def _count(value: object) -> int:
 def _condition(status: Mapping[str, Any], kind: str) -> Mapping[str, Any]:
     found = [c for c in _items(status, "conditions") if c.get("type") == kind]
     return found[0] if found else {}
+
+
+def _yielded(status: Mapping[str, Any]) -> tuple[str, int]:
+    found = _condition(status, names.ConditionType.OWNERSHIP_CONFLICT)
+    said = found.get("status"), found.get("reason")
+    named = [conflict.get("manager") for conflict in _items(status, "conflicts")]
+    manager = named[0] if named else None
+    if said != ("True", names.Reason.REVERTED_BY_MANAGER) or not isinstance(manager, str):
+        return "", 0
+    return manager[:_LONGEST_NAME], _count(found.get("observedGeneration"))
 
 
 def _rollout(

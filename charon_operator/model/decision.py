@@ -93,3 +93,20 @@ class PendingAction:
     start: int
     to: int
     time_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """What its status says of an app that is met for the first time: what outlives a restart.
+
+    Attributes:
+        pending: an intent, else the last move; it counts as acted.
+        decided: the app was decided on before, so lowerings may have been made that are not known.
+        yielded_to: the field manager that its target was left to, else empty.
+        yielded_at: generation of the app when that was said.
+    """
+
+    pending: PendingAction | None = None
+    decided: bool = False
+    yielded_to: str = ""
+    yielded_at: int = 0

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from charon_operator.model.app import ChargedApp
-from charon_operator.model.decision import Decision, PendingAction
+from charon_operator.model.decision import Decision, Past
 from charon_operator.model.policy import ControlPolicy
 from charon_operator.model.reading import Attainment, Missing, Readings
 from charon_operator.model.workload import Absent, Key, Rival, Workload
@@ -41,7 +41,7 @@ class AppFacts:
         attainments: by objective name, as last computed; absent before the first answer.
         broken_queries: queries refused before they were asked.
         forced_advisory: why nothing may be written, else empty.
-        pending: an intent found in the status of an app seen for the first time.
+        past: what the status of an app says that is seen for the first time.
     """
 
     app: ChargedApp | Broken
@@ -52,7 +52,7 @@ class AppFacts:
     attainments: Mapping[str, Attainment] = field(default_factory=dict)
     broken_queries: tuple[Broken, ...] = ()
     forced_advisory: str = ""
-    pending: PendingAction | None = None
+    past: Past = field(default_factory=Past)
 
     @property
     def key(self) -> Key:

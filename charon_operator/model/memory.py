@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from charon_operator.model.decision import Demand
+from charon_operator.model.reading import CLOCK_SKEW_S
 from charon_operator.model.workload import Key
 
 # The longest windows that may ask: stabilisation and lowerings per hour look back 3600 s.
@@ -92,10 +93,12 @@ class AppMemory:
     Attributes:
         uid, target_uid: whom the memory is about; another uid means a fresh one.
         first_seen_s: start of this memory.
-        acted_at_s: when we last changed the target; None: not known, counts as `first_seen_s`.
+        acted_at_s: when we last changed the target, or somebody else last owned it; None: not
+            known, counts as `first_seen_s`.
         counted_from_s: since when every lowering is known; earlier ones may be forgotten.
         lost_at_s: since when an objective cannot be judged; None while all can.
-        healthy_at_s: when all objectives could last be judged; None before that ever happened.
+        healthy_at_s: the last turn at which all objectives could be judged; None before that ever
+            happened, and after a turn at which none was looked at.
         target_generation: of the target at the last turn.
     """
 
@@ -132,12 +135,17 @@ class FleetMemory:
 
 
 def aged(app: AppMemory, now_s: float) -> AppMemory:
-    """Drop what no window can ask for any more; a clock that was set back makes nothing newer."""
+    """Drop what no window can ask for any more; a clock that was set back makes nothing newer.
+
+    A law that was stepped on a sample from the future would wait for the clock to get there: it
+    begins anew instead.
+    """
     since_s = now_s - HISTORY_S
     oldest = [item.time_s for item in app.recommendations[:1]]
     oldest += [item.time_s for item in app.actions[:1]]
     newest = [item.time_s for item in app.recommendations]
     newest += [item.time_s for item in app.actions]
+    newest += [law.stepped_at_s - CLOCK_SKEW_S for law in app.laws.values() if law.stepped_at_s]
     newest += [app.first_seen_s, app.acted_at_s or 0.0, app.counted_from_s]
     if max(newest) <= now_s and min(oldest, default=now_s) > since_s:
         return app
@@ -146,6 +154,11 @@ def aged(app: AppMemory, now_s: float) -> AppMemory:
         first_seen_s=min(app.first_seen_s, now_s),
         acted_at_s=None if app.acted_at_s is None else min(app.acted_at_s, now_s),
         counted_from_s=min(app.counted_from_s, now_s),
+        laws={
+            name: law
+            for name, law in app.laws.items()
+            if (law.stepped_at_s or 0.0) <= now_s + CLOCK_SKEW_S
+        },
         recommendations=tuple(r for r in app.recommendations if since_s < r.time_s <= now_s),
         actions=tuple(
             action if action.time_s <= now_s else replace(action, time_s=now_s)

@@ -6,6 +6,10 @@ Reads: nothing. Gives: `Reading`, `Missing`, `Attainment`. Never: a made-up zero
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
+
+# A sample may be this far ahead of our clock before its time is not believed.
+CLOCK_SKEW_S: Final = 5.0
 
 
 class MissingReason(StrEnum):
@@ -55,8 +59,11 @@ class Attainment:
         good_ratio: share of the *observed* time that was good, 0..1; None: nothing observed.
         coverage: share of the window that was observed at all, 0..1.
         computed_at_s: when it was computed, seconds since 1970.
+        fresh_until_s: until when it speaks of the present, seconds since 1970; a newer one was due
+            long before.
     """
 
     good_ratio: float | None
     coverage: float
     computed_at_s: float
+    fresh_until_s: float

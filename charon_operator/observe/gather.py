@@ -8,10 +8,10 @@ import asyncio
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
 
 from charon_operator import settings
 from charon_operator.model.reading import (
+    CLOCK_SKEW_S,
     Attainment,
     Missing,
     MissingReason,
@@ -22,9 +22,6 @@ from charon_operator.model.reading import (
 from charon_operator.model.workload import Key
 from charon_operator.observe import batch, queries, terms
 from charon_operator.ports import FailureKind, MetricSource, QueryFailure, Vector
-
-# A sample may be this far ahead of our clock before its time is not believed.
-CLOCK_SKEW_S: Final = 5.0
 
 _Answers = Mapping[tuple[str, str], batch.Answer]
 
@@ -80,7 +77,7 @@ class Gatherer:
         }
 
     async def attainments(
-        self, asks: Sequence[Ask], now_s: float, timeout_s: float
+        self, asks: Sequence[Ask], now_s: float, timeout_s: float, fresh_s: float
     ) -> Mapping[Key, Mapping[str, Attainment]]:
         """Attainment of every objective, by app and objective; one without an answer is absent.
 
@@ -88,10 +85,12 @@ class Gatherer:
             asks: at most one per app.
             now_s: end of the windows, seconds since 1970.
             timeout_s: as for readings.
+            fresh_s: for how long they speak of the present.
         """
         bundles = [(one.good, one.observed) for ask in asks for one in ask.queries.objectives]
         answers = await self._attainments.ask(bundles, now_s, timeout_s)
-        return {ask.queries.key: dict(_attained(ask.queries, answers, now_s)) for ask in asks}
+        times = now_s, now_s + fresh_s
+        return {ask.queries.key: dict(_attained(ask.queries, answers, times)) for ask in asks}
 
 
 def judge(
@@ -184,7 +183,7 @@ def _covered(
 
 
 def _attained(
-    asked: queries.AppQueries, answers: _Answers, now_s: float
+    asked: queries.AppQueries, answers: _Answers, times: tuple[float, float]
 ) -> Iterator[tuple[str, Attainment]]:
     for one in asked.objectives:
         good, observed = answers[one.good.key], answers[one.observed.key]
@@ -192,7 +191,7 @@ def _attained(
             continue
         ratio, count = _single(good), _single(observed)
         if isinstance(count, Missing) and count.reason is MissingReason.NO_DATA:
-            yield one.name, Attainment(None, 0.0, now_s)
+            yield one.name, Attainment(None, 0.0, *times)
         elif not isinstance(ratio, Missing) and not isinstance(count, Missing):
             coverage = min(1.0, count / one.points)
-            yield one.name, Attainment(min(1.0, max(0.0, ratio)), coverage, now_s)
+            yield one.name, Attainment(min(1.0, max(0.0, ratio)), coverage, *times)

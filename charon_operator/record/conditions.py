@@ -126,7 +126,9 @@ def _objectives(standing: Standing) -> Aspect:
     if not standing.facts.attainments:
         message = "Attainment over the window has not been computed yet."
         return Aspect(kind, UNKNOWN, Reason.NOT_YET_ASKED, message)
-    message = "Too little of the window was observed to judge the objectives."
+    message = (
+        "Too little of the window was observed, or none of it lately, to judge the objectives."
+    )
     return Aspect(kind, UNKNOWN, Reason.LOW_COVERAGE, message)
 
 

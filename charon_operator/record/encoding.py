@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from charon_operator.model.app import ChargedApp, ChargedAppSpec
-from charon_operator.model.decision import Clamp, Decision, PendingAction
+from charon_operator.model.decision import Clamp, Decision, Past, PendingAction
 from charon_operator.model.facts import AppFacts, Broken, Conflict, ObjectiveState, Outcome
 from charon_operator.model.policy import ControlPolicy, ControlPolicySpec
 from charon_operator.model.reading import Attainment, Missing, MissingReason, Reading, Sampled
@@ -108,7 +108,7 @@ def variables_to_json(facts: AppFacts) -> Json:
         found["readings"] = {name: sampled_to_json(one) for name, one in facts.readings.items()}
     if facts.attainments:
         found["attainments"] = {
-            name: [one.good_ratio, one.coverage, one.computed_at_s]
+            name: [one.good_ratio, one.coverage, one.computed_at_s, one.fresh_until_s]
             for name, one in facts.attainments.items()
         }
     if facts.rivals:
@@ -117,8 +117,8 @@ def variables_to_json(facts: AppFacts) -> Json:
         found["brokenQueries"] = [_named_trouble(broken) for broken in facts.broken_queries]
     if facts.forced_advisory:
         found["forcedAdvisory"] = facts.forced_advisory
-    if facts.pending is not None:
-        found["pending"] = pending_to_json(facts.pending)
+    if facts.past != Past():
+        found["past"] = _past(facts.past)
     return found
 
 
@@ -137,7 +137,7 @@ def variables_from_json(row: Mapping[str, Any]) -> Json:
             _broken(b["app"], b["uid"], b["generation"], b) for b in row.get("brokenQueries") or ()
         ),
         "forced_advisory": row.get("forcedAdvisory", ""),
-        "pending": pending_from_json(row["pending"]) if row.get("pending") else None,
+        "past": past_from_json(row["past"]) if "past" in row else Past(),
     }
 
 
@@ -238,6 +238,23 @@ def pending_to_json(pending: PendingAction) -> Json:
 def pending_from_json(row: Mapping[str, Any]) -> PendingAction:
     """The intent that `pending_to_json` was given."""
     return PendingAction(row["id"], row["knob"], row["from"], row["to"], row["time"])
+
+
+def past_from_json(row: Mapping[str, Any]) -> Past:
+    """What a status told of before."""
+    pending = pending_from_json(row["pending"]) if "pending" in row else None
+    return Past(pending, row["decided"], row["yieldedTo"], row["yieldedAt"])
+
+
+def _past(past: Past) -> Json:
+    found: Json = {
+        "decided": past.decided,
+        "yieldedTo": past.yielded_to,
+        "yieldedAt": past.yielded_at,
+    }
+    if past.pending is not None:
+        found["pending"] = pending_to_json(past.pending)
+    return found
 
 
 def _clamp(clamp: Clamp) -> Json:

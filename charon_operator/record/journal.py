@@ -20,7 +20,7 @@ from charon_operator.model.workload import Absent, Key, Workload
 from charon_operator.record import encoding
 from charon_operator.record.encoding import decision_to_json, facts_from_json, facts_to_json
 
-VERSION: Final = 1
+VERSION: Final = 2
 Row = Mapping[str, Any]
 
 

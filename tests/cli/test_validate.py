@@ -132,6 +132,16 @@ def test_app_must_give_the_law_what_it_needs() -> None:
     assert "Queueing needs to know which indicator is arrivals" in message
 
 
+def test_objective_must_be_one_that_the_law_can_serve() -> None:
+    ratio = {"metadata": {"name": "stream"}, "spec": {"controller": {"type": "Ratio"}}}
+    goal = {**bad_input.APP["spec"]["objectives"][0], "setPoint": "0"}
+    ((_, field, message),) = found(
+        pair({"spec": {**bad_input.APP["spec"], "objectives": [goal]}}, ratio)
+    )
+    assert field == "spec.objectives[freshness]"
+    assert "greater than 0" in message
+
+
 LAWS = {
     "a law that is none": ({"type": "Magic"}, "spec.controller.type"),
     "a parameter that is none": (

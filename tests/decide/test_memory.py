@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from charon_operator.decide import recall
 from charon_operator.model import body, memory
-from charon_operator.model.decision import Demand, PendingAction
+from charon_operator.model.decision import Demand, Past, PendingAction
 from charon_operator.model.memory import (
     Action,
     AppMemory,
@@ -93,15 +93,15 @@ def test_clock_that_was_set_back_makes_an_action_now_and_not_in_the_future() -> 
 def test_target_with_another_uid_is_met_anew() -> None:
     known = AppMemory("u", "uid-workload-consumer", 0.0, acted_at_s=1.0)
     target = build.workload(3)
-    assert recall.meet(known, "u", target, None, 10.0).acted_at_s == 1.0
+    assert recall.meet(known, "u", target, Past(), 10.0).acted_at_s == 1.0
     for changed in (replace(known, target_uid="old"), replace(known, uid="old")):
-        fresh = recall.meet(changed, "u", target, None, 10.0)
+        fresh = recall.meet(changed, "u", target, Past(), 10.0)
         assert (fresh.first_seen_s, fresh.acted_at_s) == (10.0, None)
 
 
 def test_intent_found_in_the_status_counts_as_acted() -> None:
     intent = PendingAction("id", "replicas", 9, 4, 100.0)
-    fresh = recall.meet(None, "u", build.workload(3), intent, 110.0)
+    fresh = recall.meet(None, "u", build.workload(3), Past(intent, decided=True), 110.0)
     assert fresh.acted_at_s == 100.0
     assert fresh.actions == (Action(100.0, 9, 4),)
     assert fresh.counted_from_s == 110.0
@@ -109,7 +109,10 @@ def test_intent_found_in_the_status_counts_as_acted() -> None:
 
 def test_intent_from_the_future_counts_as_acted_now() -> None:
     intent = PendingAction("id", "replicas", 9, 4, 9e9)
-    assert recall.meet(None, "u", build.workload(3), intent, 110.0).acted_at_s == 110.0
+    assert (
+        recall.meet(None, "u", build.workload(3), Past(intent, decided=True), 110.0).acted_at_s
+        == 110.0
+    )
 
 
 def test_current_count_is_recommended_at_first_sight_and_after_silence() -> None:
@@ -139,3 +142,23 @@ def test_last_move_of_the_status_counts_as_acted(to: int, start: int | None) -> 
     }
     found = body.pending({"pendingAction": None, "lastDecision": last}, 2e9)
     assert (found and found.start) == start
+
+
+def test_app_that_was_decided_on_before_has_lowerings_that_are_not_known() -> None:
+    held = {"lastDecision": {"decisionId": "id", "knob": "replicas", "from": 9, "to": 9}}
+    for status, counted_from_s in ((held, 110.0), ({}, 0.0), ({"lastDecision": "junk"}, 0.0)):
+        past = body.past(status, 110.0)
+        fresh = recall.meet(None, "u", build.workload(3), past, 110.0)
+        assert (fresh.counted_from_s, fresh.acted_at_s) == (counted_from_s, None)
+
+
+def test_first_sight_of_an_app_after_a_restart_spaces_its_lowerings() -> None:
+    policy = build.policy(lowering={"cooldownSeconds": 0, "maxPerHour": 20})
+    facts = build.facts(
+        build.ratio_app(), build.workload(9), build.readings(1000.0, queued=10.0), policy=policy
+    )
+    assert build.one(facts, 1000.0)[1].decision.final == 1
+    again = replace(facts, past=Past(decided=True))
+    decision = build.one(again, 1000.0)[1].decision
+    assert decision.final == 9
+    assert [clamp.limit for clamp in decision.clamps] == ["LoweringsPerHour"]

@@ -10,10 +10,12 @@ from tests.decide import build
 OBJECTIVES = build.app().spec.objectives
 
 
-def state(attainment: Attainment | None, reading: Sampled | None = None) -> ObjectiveState:
+def state(
+    attainment: Attainment | None, reading: Sampled | None = None, now_s: float = 1.0
+) -> ObjectiveState:
     readings = {} if reading is None else {"queued": reading}
     attainments = {} if attainment is None else {"freshness": attainment}
-    return objectives.states(OBJECTIVES, readings, attainments)[0]
+    return objectives.states(OBJECTIVES, readings, attainments, now_s)[0]
 
 
 @pytest.mark.parametrize(
@@ -32,10 +34,21 @@ def state(attainment: Attainment | None, reading: Sampled | None = None) -> Obje
 def test_verdict_follows_from_attainment_and_coverage(
     good: float | None, coverage: float, verdict: str, budget: float | None
 ) -> None:
-    got = state(Attainment(good, coverage, 1.0))
+    got = state(Attainment(good, coverage, 1.0, 181.0))
     assert got.verdict == verdict
     assert got.budget_remaining == (budget if budget is None else pytest.approx(budget))
     assert got.coverage == coverage
+
+
+@pytest.mark.parametrize(
+    ("now_s", "verdict", "coverage"), [(181.0, "Met", 1.0), (181.1, "Unknown", 0.0)]
+)
+def test_verdict_is_unknown_once_the_attainment_is_old(
+    now_s: float, verdict: str, coverage: float
+) -> None:
+    got = state(Attainment(1.0, 1.0, 1.0, 181.0), now_s=now_s)
+    assert (got.verdict, got.coverage) == (verdict, coverage)
+    assert (got.attainment is None) is (verdict == "Unknown")
 
 
 def test_verdict_is_unknown_before_the_first_answer() -> None:

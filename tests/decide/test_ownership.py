@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from charon_operator import names
-from charon_operator.decide import ownership
+from charon_operator.decide import ownership, recall
+from charon_operator.model import body
 from charon_operator.model.memory import AppMemory, Written
 from charon_operator.model.workload import Rival
 from tests.decide import build
@@ -124,3 +125,66 @@ def test_a_move_of_the_target_begins_the_quiet_time_anew() -> None:
     moved = watch(yielded(), 2000.0, replicas=4)
     assert watch(moved, 2000.0 + 1799, replicas=4).yielded is not None
     assert watch(moved, 2000.0 + 1800, replicas=4).yielded is None
+
+
+def told(**changes: Any) -> dict[str, Any]:
+    """The status of an app that has given way to argocd."""
+    condition = {
+        "type": "OwnershipConflict",
+        "status": "True",
+        "reason": "RevertedByManager",
+        "observedGeneration": 1,
+    }
+    conflicts = [{"manager": "argocd", "field": "spec.replicas"}]
+    return {
+        "conditions": [{**condition, **changes.pop("condition", {})}],
+        "conflicts": conflicts,
+    } | changes
+
+
+def met(status: dict[str, Any]) -> AppMemory:
+    past = body.past(status, 1000.0)
+    fresh = recall.meet(None, "uid", build.workload(3), past, 1000.0)
+    return ownership.watched(fresh, APP, build.workload(3), 1000.0, build.SAFETY)
+
+
+def test_yielding_outlives_a_restart_for_thirty_quiet_minutes() -> None:
+    fresh = met(told())
+    found = ownership.conflict(APP, build.workload(3), (), fresh)
+    assert found is not None
+    assert (found.reason, found.manager) == ("RevertedByManager", "argocd")
+    assert watch(fresh, 1000.0 + 1799).yielded is not None
+    assert watch(fresh, 1000.0 + 1800).yielded is None
+
+
+@pytest.mark.parametrize(
+    "status",
+    [
+        pytest.param(told(condition={"observedGeneration": 7}), id="said of another generation"),
+        pytest.param(told(condition={"observedGeneration": "1"}), id="of no generation"),
+        pytest.param(told(condition={"status": "False"}), id="not so any more"),
+        pytest.param(told(condition={"reason": "HorizontalPodAutoscaler"}), id="another conflict"),
+        pytest.param(told(conflicts=[]), id="of nobody"),
+        pytest.param(told(conflicts=[{"manager": 5}]), id="of no name"),
+        pytest.param(told(conflicts="junk"), id="conflicts are junk"),
+        pytest.param({"conditions": [7], "conflicts": [None]}, id="all is junk"),
+        pytest.param({}, id="no status"),
+    ],
+)
+def test_status_that_does_not_say_so_makes_nobody_yield(status: dict[str, Any]) -> None:
+    assert met(status).yielded is None
+
+
+def test_target_that_was_left_to_another_is_not_lowered_at_once() -> None:
+    policy = build.policy(lowering={"cooldownSeconds": 60})
+    memory, app = None, build.ratio_app()
+    for now_s, rivals, final in (
+        (1000.0, (OLDER,), 20),
+        (1100.0, (OLDER,), 20),
+        (1115.0, (), 20),
+        (1160.0, (), 3),
+    ):
+        seen = build.readings(now_s, queued=30.0)
+        facts = build.facts(app, build.workload(20), seen, policy=policy, rivals=rivals)
+        memory, outcome = build.one(facts, now_s, memory)
+        assert outcome.decision.final == final

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from charon_operator.decide import problems
+from charon_operator.decide import demand, objectives, problems
 from charon_operator.model.facts import AppFacts, Broken
 from charon_operator.model.workload import Absent, Key, Target
 from charon_operator.names import Reason
@@ -23,6 +23,12 @@ def facts(**changes: Any) -> AppFacts:
 
 def controlled(**controller: Any) -> AppFacts:
     return facts(policy=build.policy(controller=controller))
+
+
+def aiming(op: str, value: str) -> AppFacts:
+    threshold = {"indicator": "queued", "op": op, "value": value}
+    goal = {"name": "rate", "threshold": threshold, "target": "95"}
+    return facts(app=build.ratio_app(objectives=[goal]), policy=build.policy())
 
 
 ROWS = [
@@ -62,6 +68,20 @@ ROWS = [
         "spec.capacityPerReplica",
         "one replica can serve",
         id="no capacity",
+    ),
+    pytest.param(
+        aiming("GreaterThanOrEqual", "10"),
+        "InvalidSpec",
+        "spec.objectives[rate]",
+        "op LessThanOrEqual",
+        id="objective that the law would drive the wrong way",
+    ),
+    pytest.param(
+        aiming("LessThanOrEqual", "0"),
+        "InvalidSpec",
+        "spec.objectives[rate]",
+        "greater than 0",
+        id="set point that the law cannot divide by",
     ),
     pytest.param(
         facts(app=build.app(namespace="kube-system")),
@@ -137,19 +157,14 @@ def test_target_that_was_not_read_is_no_problem_and_holds() -> None:
 
 
 def test_law_that_fails_is_a_problem_and_others_go_on() -> None:
-    bad = build.ratio_app(
-        "bad",
-        objectives=[
-            {
-                "name": "rate",
-                "threshold": {"indicator": "queued", "op": "GreaterThanOrEqual", "value": "10"},
-                "target": "95",
-            }
-        ],
-    )
-    good = build.ratio_app("good")
+    bad, good = build.ratio_app("bad"), build.ratio_app("good")
+    absurd = {"unitsPerReplica": "0.000001", "kp": "1000000"}
+    policies = [build.policy(controller={"type": "PD", "parameters": absurd}), build.policy()]
     seen = build.readings(999.0, queued=50.0)
-    given = [build.facts(app, build.workload(3, of=app), seen) for app in (bad, good)]
+    given = [
+        build.facts(app, build.workload(3, of=app), seen, policy=policy)
+        for app, policy in zip((bad, good), policies, strict=True)
+    ]
     outcomes = build.turns(given, 1000.0).outcomes
     assert outcomes[0].problem is not None
     assert outcomes[0].problem.reason == "LawFailed"
@@ -172,4 +187,32 @@ def test_fault_of_our_own_holds_one_app_and_others_go_on(monkeypatch: pytest.Mon
     outcomes = build.turns(given, 1000.0).outcomes
     assert outcomes[0].problem is not None
     assert outcomes[0].problem.reason == "InternalError"
+    assert outcomes[1].decision.final == 5
+
+
+@pytest.mark.parametrize("broken", [(objectives, "states"), (demand, "missing")])
+def test_fault_in_what_is_told_of_an_app_holds_it_and_others_go_on(
+    broken: tuple[Any, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module, name = broken
+    real = getattr(module, name)
+
+    def explode(given: Any, *others: Any) -> Any:
+        if "bad" in str(given):
+            raise RuntimeError("planted")
+        return real(given, *others)
+
+    monkeypatch.setattr(module, name, explode)
+    query = {"indicators": [{"name": "bad", "query": "q"}, {"name": "queued", "query": "q"}]}
+    goal = {**build.ratio_app().spec.objectives[0].model_dump(by_alias=True, mode="json")}
+    apps = [
+        build.ratio_app("one", **query, objectives=[{**goal, "name": "bad"}]),
+        build.ratio_app("good"),
+    ]
+    seen = build.readings(999.0, queued=50.0)
+    given = [build.facts(app, build.workload(3, of=app), seen) for app in apps]
+    outcomes = build.turns(given, 1000.0).outcomes
+    assert outcomes[0].problem is not None
+    assert outcomes[0].problem.reason == "InternalError"
+    assert outcomes[0].key == apps[0].key
     assert outcomes[1].decision.final == 5

@@ -79,7 +79,13 @@ def test_count_is_clipped_to_32_bits_when_the_ratio_is_absurd() -> None:
     assert demanded("AverageValue", value=1e30, target=0.001, replicas=1) == 2**31 - 1
 
 
-@pytest.mark.parametrize(("changes", "words"), [({"target": 0.0}, "greater"), ({"sign": -1}, "op")])
-def test_step_is_refused_when_the_hpa_could_not_do_it(changes: dict[str, Any], words: str) -> None:
-    with pytest.raises(ValueError, match=words):
-        demanded("Value", **{"value": 1.0, "target": 1.0, "replicas": 1, **changes})
+@pytest.mark.parametrize(
+    ("set_point", "sign", "words"),
+    [(0.0, 1, "greater than 0"), (-1.0, 1, "greater than 0"), (1.0, -1, "op"), (0.0001, 1, "")],
+)
+def test_objective_is_refused_when_the_hpa_could_not_do_it(
+    set_point: float, sign: int, words: str
+) -> None:
+    found = LAW.misfit(set_point, sign)
+    assert bool(found) is bool(words)
+    assert words in found

@@ -13,7 +13,7 @@ from charon_operator import settings
 from charon_operator.loop.fleet import Fleet
 from charon_operator.loop.snapshot import Kind, Snapshot
 from charon_operator.model import body as bodies
-from charon_operator.model.reading import Missing, MissingReason, Reading, Sampled
+from charon_operator.model.reading import Attainment, Missing, MissingReason, Reading, Sampled
 from charon_operator.model.workload import Absent, Key, Target, Workload
 from charon_operator.observe import batch, gather
 from charon_operator.ports import Event, WriteOutcome, WriteResult
@@ -70,6 +70,8 @@ class Store:
         self.values: dict[str, float | None] = {}
         self.asked: list[list[str]] = []
         self.hang: asyncio.Event | None = None
+        self.good_ratio: float | None = None
+        self.attaining: asyncio.Event | None = None
         self._clock = clock
 
     async def readings(
@@ -80,8 +82,16 @@ class Store:
             await self.hang.wait()
         return {ask.queries.key: {"load": self._reading(ask, now_s)} for ask in asks}
 
-    async def attainments(self, *_: Any) -> Mapping[Key, Mapping[str, Any]]:
-        return {}
+    async def attainments(
+        self, asks: Sequence[gather.Ask], now_s: float, timeout_s: float, fresh_s: float
+    ) -> Mapping[Key, Mapping[str, Attainment]]:
+        good_ratio = self.good_ratio
+        if self.attaining is not None:
+            await self.attaining.wait()
+        if good_ratio is None:
+            return {}
+        found = {"share": Attainment(good_ratio, 1.0, now_s, now_s + fresh_s)}
+        return {ask.queries.key: found for ask in asks}
 
     def _reading(self, ask: gather.Ask, now_s: float) -> Sampled:
         value = self.values.get(ask.queries.key.name, 200.0)

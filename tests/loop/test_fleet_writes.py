@@ -206,8 +206,8 @@ async def test_intent_when_found_at_the_start_then_is_given_to_the_first_turn_on
     await world.step()
     await world.step()
     first, second = world.journal.kind("turn")
-    assert first["apps"][0]["pending"]["to"] == 9
-    assert "pending" not in second["apps"][0]
+    assert first["apps"][0]["past"]["pending"]["to"] == 9
+    assert "past" not in second["apps"][0]
     assert "pendingAction" not in world.status()
 
 

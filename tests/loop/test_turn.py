@@ -249,6 +249,21 @@ def test_law_starts_anew_when_its_parameters_change() -> None:
     assert derivatives == [0.0, 0.0, 9 * 2.0]
 
 
+@pytest.mark.parametrize(
+    ("back_s", "desired"),
+    [
+        pytest.param(4.0, 8, id="within the skew of clocks: waits for a newer sample"),
+        pytest.param(3600.0, 9, id="an hour: begins anew at once"),
+    ],
+)
+def test_law_goes_on_when_the_clock_is_set_back(back_s: float, desired: int) -> None:
+    known, outcome = build.one(ratio(3, 80.0, 10000.0), 10000.0)
+    assert outcome.decision.final == 8
+    now_s = 10000.0 - back_s
+    _, outcome = build.one(ratio(3, 90.0, now_s), now_s, known)
+    assert outcome.decision.raw == desired
+
+
 def test_revert_is_seen_and_ends_in_yielding_by_name() -> None:
     known, outcome = build.one(ratio(3, 80.0, 1000.0), 1000.0)
     conflicts: list[Outcome] = []

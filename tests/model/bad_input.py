@@ -201,6 +201,8 @@ ROWS = [
     ),
     app("B3 a threshold of 1e400", put(_VALUE, "1e400"), _DECIMAL, _V),
     app("B3 a threshold that is no text", put(_VALUE, 600), _TYPED_TEXT, _V),
+    app("B3 a target without quotes", put(_TARGET, 95.5), _TYPED_TEXT, _T),
+    app("B3 a threshold without quotes", put(_VALUE, 600.5), _TYPED_TEXT, _V),
     app("B3 a threshold of 30 digits", put(_VALUE, "9" * 30), "may not be more than 20", _V),
     app(
         "B3 a capacity of 0",

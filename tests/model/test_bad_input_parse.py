@@ -3,7 +3,7 @@
 import pytest
 
 from charon_operator import errors, names
-from charon_operator.model.app import ChargedApp, Direction
+from charon_operator.model.app import ChargedApp, Direction, Hold
 from charon_operator.model.policy import ControlPolicy
 from tests.model import bad_input
 
@@ -29,3 +29,15 @@ def test_junk_for_a_direction_holds_everything() -> None:
     app = parse(body)
     assert isinstance(app, ChargedApp)
     assert app.spec.holds[0].direction is Direction.BOTH
+
+
+@pytest.mark.parametrize(
+    ("until", "active"),
+    [
+        pytest.param("9999-12-31T23:59:59-05:00", True, id="past the last year of UTC"),
+        pytest.param("0001-01-01T00:00:00+01:00", False, id="before its first"),
+    ],
+)
+def test_hold_at_either_end_of_time_is_compared_all_the_same(until: str, active: bool) -> None:
+    hold = Hold.model_validate({"name": "pause", "until": until})
+    assert hold.active_at(1764000000.0) is active

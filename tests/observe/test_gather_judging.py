@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from charon_operator import settings
-from charon_operator.model.reading import Attainment, Missing, MissingReason, Reading
+from charon_operator.model.reading import CLOCK_SKEW_S, Attainment, Missing, MissingReason, Reading
 from charon_operator.observe import gather, queries
 from charon_operator.ports import FailureKind, QueryFailure, Series, Vector
 from tests.observe import apps
@@ -119,7 +119,7 @@ def test_any_answers_when_judged_then_a_value_only_from_a_fresh_and_whole_one(
     assert isinstance(given, Vector)
     assert [series.value for series in given.series] == [found.value]
     assert math.isfinite(found.value)
-    assert -gather.CLOCK_SKEW_S <= NOW - found.sampled_at_s <= INDICATOR.max_age_s
+    assert -CLOCK_SKEW_S <= NOW - found.sampled_at_s <= INDICATOR.max_age_s
     assert ready
 
 
@@ -160,10 +160,10 @@ async def test_readings_when_gathered_then_by_app_and_indicator_and_counted() ->
 
 
 ATTAINED = [
-    ("A1 all good", one(1.0), one(720), Attainment(1.0, 1.0, NOW)),
-    ("A2 half observed", one(0.9), one(360), Attainment(0.9, 0.5, NOW)),
-    ("A3 one point more than there are", one(0.9), one(721), Attainment(0.9, 1.0, NOW)),
-    ("A4 nothing observed", EMPTY, EMPTY, Attainment(None, 0.0, NOW)),
+    ("A1 all good", one(1.0), one(720), Attainment(1.0, 1.0, NOW, NOW + 180)),
+    ("A2 half observed", one(0.9), one(360), Attainment(0.9, 0.5, NOW, NOW + 180)),
+    ("A3 one point more than there are", one(0.9), one(721), Attainment(0.9, 1.0, NOW, NOW + 180)),
+    ("A4 nothing observed", EMPTY, EMPTY, Attainment(None, 0.0, NOW, NOW + 180)),
     ("A5 store down", DOWN, DOWN, None),
     ("A6 half an answer", one(0.9), TIMEOUT, None),
     ("A7 not a number", one(math.nan), one(720), None),
@@ -184,7 +184,7 @@ async def test_attainment_when_answered_then_ratio_and_coverage_else_absent(
     promise = asked.objectives[0]
     assert promise.points == 720
     gatherer = _gatherer({promise.good.text: good, promise.observed.text: observed})
-    found = await gatherer.attainments([gather.Ask(asked, 3)], NOW, 1.0)
+    found = await gatherer.attainments([gather.Ask(asked, 3)], NOW, 1.0, 180)
     assert found == {asked.key: {} if wanted is None else {"promise": wanted}}
 
 

@@ -44,7 +44,7 @@ class Store:
 
     async def attained(self, app: ChargedApp) -> Mapping[str, Attainment]:
         asked = gather.Ask(apps.compiled(app, self.mimir), None)
-        found = await self.gatherer.attainments([asked], self.now_s, 10)
+        found = await self.gatherer.attainments([asked], self.now_s, 10, 180)
         return found[app.key]
 
 
@@ -197,7 +197,7 @@ async def test_attainment_when_nothing_was_observed_then_none_and_no_coverage(
     store: Store,
 ) -> None:
     found = (await store.attained(apps.app("sum(nothing)")))["promise"]
-    assert found == Attainment(None, 0.0, store.now_s)
+    assert found == Attainment(None, 0.0, store.now_s, store.now_s + 180)
 
 
 async def test_attainment_when_pods_come_and_go_then_one_number(store: Store) -> None:

@@ -176,7 +176,7 @@ def test_operator_when_killed_after_its_intent_then_the_next_life_counts_it(
     )
     with Operator(world.bed, tmp_path / "operator", world.namespace) as operator:
         first = wait_until(lambda: operator.rows("turn"), "a turn in the journal")[0]
-        assert first["apps"][0]["pending"]["to"] == 9
+        assert first["apps"][0]["past"]["pending"]["to"] == 9
         wait_until(lambda: "pendingAction" not in world.status(), "the intent cleared")
         assert world.replicas() == 3
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from charon_operator import settings
 from charon_operator.loop import turn
+from charon_operator.model.decision import Past
 from charon_operator.model.facts import AppFacts, Broken
 from charon_operator.model.memory import FleetMemory
 from charon_operator.model.reading import Attainment, Missing, MissingReason, Reading
@@ -41,7 +42,7 @@ def wire(value: Any) -> Any:
 
 @given(
     readings=st.dictionaries(st.sampled_from(["queued", "arrivals"]), sampled),
-    attainment=st.builds(Attainment, st.none() | finite, finite, finite),
+    attainment=st.builds(Attainment, st.none() | finite, finite, finite, finite),
     forced=st.text(max_size=10),
 )
 def test_facts_when_written_and_read_then_are_the_same(
@@ -55,7 +56,7 @@ def test_facts_when_written_and_read_then_are_the_same(
         readings=readings,
         attainments={"freshness": attainment},
         forced_advisory=forced,
-        pending=samples.pending(),
+        past=Past(samples.pending(), decided=True, yielded_to="argocd", yielded_at=3),
     )
     assert journal.facts_from_json(wire(journal.facts_to_json(facts))) == facts
 

@@ -56,7 +56,7 @@ def objective(**changes: Any) -> ObjectiveState:
 
 def standing(refused: str = "", facts: AppFacts | None = None, **changes: Any) -> Standing:
     facts = facts or samples.facts(
-        100.0, NOW_S, attainments={"freshness": Attainment(0.99, 1.0, NOW_S)}
+        100.0, NOW_S, attainments={"freshness": Attainment(0.99, 1.0, NOW_S, NOW_S + 180)}
     )
     fields: dict[str, Any] = {
         "key": facts.key,

@@ -15,7 +15,7 @@ import yaml
 from charon_operator import names
 from charon_operator.loop.turn import Moment, acted, turn
 from charon_operator.model.app import ChargedApp, timestamp
-from charon_operator.model.decision import PendingAction
+from charon_operator.model.decision import Past, PendingAction
 from charon_operator.model.facts import AppFacts, Outcome
 from charon_operator.model.memory import FleetMemory
 from charon_operator.model.reading import Missing, MissingReason, Reading, Sampled
@@ -144,7 +144,9 @@ class Stage:
             workload=self.target if app is self.app else build.workload(4, of=app),
             rivals=self.rivals if app is self.app else (),
             readings=seen,
-            pending=self.pending if app is self.app else None,
+            past=Past(self.pending, decided=self.pending is not None)
+            if app is self.app
+            else Past(),
         )
 
     def _others(self, index: int) -> Iterator[AppFacts]:
