@@ -20,7 +20,7 @@ from charon_operator.model.reading import (
     Sampled,
 )
 from charon_operator.model.workload import Key
-from charon_operator.observe import batch, queries, terms
+from charon_operator.observe import batch, derived, queries, terms
 from charon_operator.ports import FailureKind, MetricSource, QueryFailure, Vector
 
 # A sample may be this far ahead of our clock before its time is not believed.
@@ -112,6 +112,9 @@ def judge(
     sampled_at_s = _oldest(indicator.freshness, answers)
     if isinstance(sampled_at_s, Missing):
         return sampled_at_s
+    if sampled_at_s == derived.ENDED_S:
+        detail = "a metric it reads has no series any more: only a range still holds its samples"
+        return Missing(MissingReason.STALE, detail)
     age_s = now_s - sampled_at_s
     if age_s > indicator.max_age_s:
         detail = f"the oldest sample is {age_s:.0f} s old, {indicator.max_age_s:g} s are allowed"
