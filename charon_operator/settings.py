@@ -63,7 +63,7 @@ class Mimir(_Part):
     certificate_file: Path | None = None
     key_file: Path | None = None
     timeout_seconds: float = Field(default=10.0, gt=0, le=60)
-    max_body_bytes: int = Field(default=16 * 2**20, ge=1024)
+    max_body_bytes: int = Field(default=4 * 2**20, ge=1024)
     max_terms_per_request: int = Field(default=50, ge=1, le=100)
     concurrency: int = Field(default=8, ge=1, le=64)
     scopes: list[Scope] = Field(default_factory=lambda: [Scope()], min_length=1)
@@ -123,7 +123,7 @@ class Safety(_Part):
 
 
 class JournalFile(_Part):
-    """Where decisions are kept. Without a path they go to standard output's log only."""
+    """Where decisions are kept. Without a path they are kept nowhere."""
 
     path: Path | None = None
     max_bytes: int = Field(default=64 * 2**20, ge=2**16)

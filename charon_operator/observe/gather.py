@@ -25,6 +25,10 @@ from charon_operator.ports import FailureKind, MetricSource, QueryFailure, Vecto
 
 # A sample may be this far ahead of our clock before its time is not believed.
 CLOCK_SKEW_S: Final = 5.0
+_REASONS: Final = {
+    FailureKind.TIMEOUT: MissingReason.TIMEOUT,
+    FailureKind.MANY_SERIES: MissingReason.MANY_SERIES,
+}
 
 _Answers = Mapping[tuple[str, str], batch.Answer]
 
@@ -144,9 +148,7 @@ def _single(answer: batch.Answer) -> float | Missing:
 
 
 def _failed(failure: QueryFailure) -> Missing:
-    timeout = failure.kind is FailureKind.TIMEOUT
-    reason = MissingReason.TIMEOUT if timeout else MissingReason.QUERY_FAILED
-    return Missing(reason, failure.detail)
+    return Missing(_REASONS.get(failure.kind, MissingReason.QUERY_FAILED), failure.detail)
 
 
 def _oldest(asked: Sequence[terms.Term], answers: _Answers) -> float | Missing:

@@ -18,6 +18,7 @@ NOW = 1_000_000.0
 EMPTY = Vector(())
 DOWN = QueryFailure(FailureKind.UNAVAILABLE, "HTTP 503")
 TIMEOUT = QueryFailure(FailureKind.TIMEOUT, "no answer within 1.0 s")
+MANY = QueryFailure(FailureKind.MANY_SERIES, "the query gave 101 series")
 MALFORMED = QueryFailure(FailureKind.MALFORMED, "the answer is not JSON")
 REASON = MissingReason
 
@@ -59,6 +60,7 @@ JUDGED = [
     ("G26 age too late", one(7), (1, TIMEOUT), (3, 3), 3, REASON.TIMEOUT),
     ("G27 age is NaN", one(7), (math.nan, 1), (3, 3), 3, REASON.NOT_A_NUMBER),
     ("G28 coverage failed", one(7), (1, 1), (3, DOWN), 3, REASON.QUERY_FAILED),
+    ("G29 very many", MANY, (1, 1), (3, 3), 3, REASON.MANY_SERIES),
 ]  # fmt: skip
 
 
