@@ -19,7 +19,8 @@ _LOOKBACK_MS: Final = 300_000
 _OPERATOR: Final = {Comparison.AT_MOST: "<=", Comparison.AT_LEAST: ">="}
 _INFINITY: Final = tree.Number(float("inf"))
 _PART: Final = "charon_part"
-# A window is looked at this often at most, and an evaluation costs this much at most.
+# A window is looked at this often; less often where subqueries make that more evaluations than
+# this, but never so seldom that a ratio says little: `promql.MAX_SUBQUERY_POINTS` bounds it then.
 _MAX_POINTS: Final = 720
 _MIN_POINTS: Final = 30
 _MAX_EVALUATIONS: Final = 20_000
@@ -174,8 +175,8 @@ def union(nodes: Sequence[tree.Node]) -> tree.Node:
 
 def step_s(node: tree.Node, window_s: int) -> int:
     """How often a window is looked at: at most 720 times, less where each look is dear."""
-    inner = [promql.points(part) for part in tree.walk(node) if isinstance(part, tree.Subquery)]
-    points = max(_MIN_POINTS, min(_MAX_POINTS, _MAX_EVALUATIONS // max(1, sum(inner))))
+    inner = max(1, promql.points(node))
+    points = max(_MIN_POINTS, min(_MAX_POINTS, _MAX_EVALUATIONS // inner))
     return max(1, -(-window_s // points))
 
 

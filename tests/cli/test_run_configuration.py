@@ -21,6 +21,7 @@ CASES = {
     "certificate without key": "mimir: {certificate_file: EMPTY}",
     "tenant of several": "mimir: {scopes: [{tenant: 'a|b'}]}",
     "matcher that is none": "mimir: {scopes: [{matchers: ['namespace=']}]}",
+    "matcher of two": """mimir: {scopes: [{matchers: ['a="b" or c="d"']}]}""",
     "unknown setting": "mimirr: {}",
     "not yaml": "mimir: [",
     "not a mapping": "- mimir",
