@@ -10,7 +10,15 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    HttpUrl,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -71,10 +79,13 @@ class Mimir(_Part):
     @field_validator("url")
     @classmethod
     def _is_http(cls, url: str) -> str:
+        message = "must be http(s)://host[:port][/path], without user, query or fragment"
         if not re.fullmatch(r"https?://[^\s/@?#]+(/[^\s@?#]*)?", url):
-            raise ValueError(
-                "must be http(s)://host[:port][/path], without user, query or fragment"
-            )
+            raise ValueError(message)
+        try:
+            HttpUrl(url)
+        except ValidationError as error:
+            raise ValueError(f"{message}: {error.errors()[0]['msg']}") from None
         return url.rstrip("/")
 
     @model_validator(mode="after")

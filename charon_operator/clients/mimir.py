@@ -209,7 +209,7 @@ class MimirClient:
             return {}
         stamp = _stamp(file)
         if stamp != self._secret.stamp:
-            self._secret = _Secret(stamp, _read_secret(file))
+            self._secret = _Secret(stamp, read_secret(file))
         if self._mimir.username is None:
             return {"Authorization": f"Bearer {self._secret.text}"}
         pair = f"{self._mimir.username}:{self._secret.text}".encode()
@@ -243,8 +243,13 @@ def _stamp(file: Path | None) -> _Stamp | None:
     return found.st_mtime_ns, found.st_ino, found.st_size
 
 
-def _read_secret(file: Path) -> str:
-    """The first line of a file; what cannot stand in a header is refused without showing it."""
+def read_secret(file: Path) -> str:
+    """The content of a credential file, without the spaces around it.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it cannot stand in a header; none of it is shown.
+    """
     with file.open("rb") as stream:
         content = stream.read(_MAX_CREDENTIAL_BYTES)
     text = content.strip()
