@@ -32,10 +32,11 @@ class Vector:
 class FailureKind(StrEnum):
     """Why a query has no answer."""
 
-    REJECTED = "Rejected"  # the store says the query is wrong (400, 422): splitting may help
-    UNAVAILABLE = "Unavailable"  # the store or the way to it is down: splitting cannot help
+    REJECTED = "Rejected"  # the store says the query is wrong (400, 422)
+    UNAVAILABLE = "Unavailable"  # the store or the way to it is down, or broke over the query
     TIMEOUT = "Timeout"
     MALFORMED = "Malformed"  # an answer that is not one
+    MANY_SERIES = "ManySeries"  # an answer, and more of it than is worth reading again
 
 
 @dataclass(frozen=True, slots=True)

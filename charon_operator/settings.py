@@ -10,7 +10,15 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    HttpUrl,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -63,7 +71,7 @@ class Mimir(_Part):
     certificate_file: Path | None = None
     key_file: Path | None = None
     timeout_seconds: float = Field(default=10.0, gt=0, le=60)
-    max_body_bytes: int = Field(default=16 * 2**20, ge=1024)
+    max_body_bytes: int = Field(default=4 * 2**20, ge=1024)
     max_terms_per_request: int = Field(default=50, ge=1, le=100)
     concurrency: int = Field(default=8, ge=1, le=64)
     scopes: list[Scope] = Field(default_factory=lambda: [Scope()], min_length=1)
@@ -71,10 +79,13 @@ class Mimir(_Part):
     @field_validator("url")
     @classmethod
     def _is_http(cls, url: str) -> str:
+        message = "must be http(s)://host[:port][/path], without user, query or fragment"
         if not re.fullmatch(r"https?://[^\s/@?#]+(/[^\s@?#]*)?", url):
-            raise ValueError(
-                "must be http(s)://host[:port][/path], without user, query or fragment"
-            )
+            raise ValueError(message)
+        try:
+            HttpUrl(url)
+        except ValidationError as error:
+            raise ValueError(f"{message}: {error.errors()[0]['msg']}") from None
         return url.rstrip("/")
 
     @model_validator(mode="after")
@@ -123,7 +134,7 @@ class Safety(_Part):
 
 
 class JournalFile(_Part):
-    """Where decisions are kept. Without a path they go to standard output's log only."""
+    """Where decisions are kept. Without a path they are kept nowhere."""
 
     path: Path | None = None
     max_bytes: int = Field(default=64 * 2**20, ge=2**16)

@@ -13,6 +13,7 @@ import yaml
 
 from charon_operator import settings
 from charon_operator.cli.logs import Secrets
+from charon_operator.clients.mimir import read_secret
 from charon_operator.errors import ConfigurationError
 from charon_operator.observe import scope
 
@@ -29,14 +30,19 @@ def check(configured: settings.Settings) -> None:
     scope.check(mimir)
     for name in ("bearer_token_file", "password_file"):
         if (file := getattr(mimir, name)) is not None:
-            _check_text(f"mimir.{name}", file)
+            _check_secret(f"mimir.{name}", file)
     _check_tls(mimir)
     if configured.journal.path is not None:
         _check_folder("journal.path", configured.journal.path)
 
 
 def secrets(configured: settings.Settings, kubeconfig: Path | None) -> Secrets:
-    """What must never be logged."""
+    """What must never be logged.
+
+    Args:
+        configured: its files.
+        kubeconfig: by which the operator logs in; None means the pod's ServiceAccount.
+    """
     mimir = configured.mimir
     named = (mimir.bearer_token_file, mimir.password_file)
     files = [file for file in named if file is not None]
@@ -46,14 +52,15 @@ def secrets(configured: settings.Settings, kubeconfig: Path | None) -> Secrets:
     return Secrets(values, [*files, *token_files])
 
 
-def _check_text(name: str, file: Path) -> None:
+def _check_secret(name: str, file: Path) -> None:
     try:
-        content = file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        why = error.strerror if isinstance(error, OSError) else "it is not text"
-        raise ConfigurationError(f"{name}: {file} cannot be read: {why}") from None
-    if not content.strip():
-        raise ConfigurationError(f"{name}: {file} is empty; put the secret into it")
+        read_secret(file)
+    except OSError as error:
+        message = f"{name}: {file} cannot be read: {error.strerror}"
+        raise ConfigurationError(message) from None
+    except ValueError as error:
+        message = f"{name}: {file}: {error}; put the secret alone into it"
+        raise ConfigurationError(message) from None
 
 
 def _check_tls(mimir: settings.Mimir) -> None:

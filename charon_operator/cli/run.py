@@ -12,6 +12,7 @@ import click
 
 from charon_operator import settings
 from charon_operator.cli import configuration, logs, service
+from charon_operator.clients import kube_access
 from charon_operator.errors import ConfigurationError
 
 _FILE = click.Path(dir_okay=False, path_type=Path)
@@ -77,7 +78,7 @@ def _settings(config: Path | None, chosen: dict[str, object]) -> settings.Settin
 def _serve(configured: settings.Settings, chosen: dict[str, object]) -> None:
     kubeconfig, context = chosen["kubeconfig"], chosen["context"]
     options = service.Options(
-        kubeconfig if isinstance(kubeconfig, Path) else None,
+        kube_access.located(kubeconfig if isinstance(kubeconfig, Path) else None),
         context if isinstance(context, str) else None,
         bool(chosen["dry_run"]),
     )

@@ -26,7 +26,7 @@ _PLURALS: Mapping[str, str] = {
     names.DEPLOYMENT: names.DEPLOYMENTS,
     names.STATEFUL_SET: names.STATEFUL_SETS,
 }
-_NOTE_CHARS = 1024
+_NOTE_BYTES = 1024
 _STATUS_ATTEMPTS = 3
 _MANAGER: Mapping[str, str] = {"fieldManager": names.FIELD_MANAGER}
 
@@ -176,7 +176,7 @@ class KubeClient:
             "action": event.reason,
             "reason": event.reason,
             "type": "Warning" if event.warning else "Normal",
-            "note": event.message[:_NOTE_CHARS],
+            "note": _note(event.message),
             "regarding": {
                 "apiVersion": names.API_VERSION,
                 "kind": names.CHARGED_APP,
@@ -211,6 +211,11 @@ def _app_path(app: Key) -> str:
 def _path(target: Target) -> str:
     plural, namespace, name = _PLURALS[target.kind], quote(target.namespace), quote(target.name)
     return f"/apis/{names.APPS}/v1/namespaces/{namespace}/{plural}/{name}"
+
+
+def _note(message: str) -> str:
+    """As much of it as an Event may hold; the API server counts bytes."""
+    return message.encode(errors="replace")[:_NOTE_BYTES].decode(errors="ignore")
 
 
 def _names(answer: Answer, target: Target) -> bool:

@@ -109,18 +109,24 @@ class Access:
         return self._token[1]
 
 
+def located(kubeconfig: Path | None) -> Path | None:
+    """The kubeconfig to log in by: that one, else what kubectl would use; None in a pod."""
+    if kubeconfig is not None:
+        return kubeconfig
+    if os.environ.get("KUBERNETES_SERVICE_HOST") and (_ACCOUNT / "token").exists():
+        return None
+    fallback = os.environ.get("KUBECONFIG", "").split(os.pathsep)[0] or "~/.kube/config"
+    return Path(fallback).expanduser()
+
+
 async def find(kubeconfig: Path | None = None, context: str | None = None) -> Access:
     """Log in: by that kubeconfig, else as the pod's ServiceAccount, else as kubectl would.
 
     Raises:
         ConfigurationError: none of them is there, or it cannot be used; the text says which.
     """
-    if kubeconfig is not None:
-        return await _from_kubeconfig(kubeconfig, context)
-    if os.environ.get("KUBERNETES_SERVICE_HOST") and (_ACCOUNT / "token").exists():
-        return in_pod(_ACCOUNT)
-    fallback = os.environ.get("KUBECONFIG", "").split(os.pathsep)[0] or "~/.kube/config"
-    return await _from_kubeconfig(Path(fallback).expanduser(), context)
+    file = located(kubeconfig)
+    return in_pod(_ACCOUNT) if file is None else await _from_kubeconfig(file, context)
 
 
 def in_pod(account: Path) -> Access:

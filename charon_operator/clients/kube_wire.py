@@ -193,7 +193,7 @@ def _answer(status: int, raw: bytes | None) -> Answer:
         return Answer(_NO_ANSWER, detail="the answer is too long")
     try:
         body = json.loads(raw)
-    except ValueError:
+    except (ValueError, RecursionError):
         body = None
     if not isinstance(body, dict):
         return Answer(status, detail="the answer is not the API server's", foreign=True)

@@ -27,6 +27,7 @@ _MAX_DETAIL: Final = 256
 _MAX_CREDENTIAL_BYTES: Final = 64 * 1024
 # What Mimir answers when the query itself is at fault; anything else there came from a proxy.
 _QUERY_ERRORS: Final = frozenset({"bad_data", "execution"})
+_TIMEOUT: Final = "timeout"
 _TENANT: Final = re.compile(settings.TENANT)
 _UNPRINTABLE: Final = re.compile(r"[^\x20-\x7e\u00a0-\u2027\u202a-\ud7ff]+")
 # How Go writes a number.
@@ -161,11 +162,13 @@ class MimirClient:
             return QueryFailure(FailureKind.REJECTED, detail)
         if response.status == 200:
             return decode(response.body)
-        if response.status in (400, 413, 422):
-            words = _words_of_the_store(response.body)
-            if words or response.status == 413:
-                detail = self._clean(f"HTTP {response.status}: {words}")
-                return QueryFailure(FailureKind.REJECTED, detail)
+        kind, words = _words_of_the_store(response.body)
+        detail = self._clean(f"HTTP {response.status}: {words}")
+        if kind == _TIMEOUT:
+            return QueryFailure(FailureKind.TIMEOUT, detail)
+        refused = response.status in (400, 422) and kind in _QUERY_ERRORS and words
+        if refused or response.status == 413:
+            return QueryFailure(FailureKind.REJECTED, detail)
         return _unavailable(f"HTTP {response.status}")
 
     async def _connect(self) -> _Connection:
@@ -206,7 +209,7 @@ class MimirClient:
             return {}
         stamp = _stamp(file)
         if stamp != self._secret.stamp:
-            self._secret = _Secret(stamp, _read_secret(file))
+            self._secret = _Secret(stamp, read_secret(file))
         if self._mimir.username is None:
             return {"Authorization": f"Bearer {self._secret.text}"}
         pair = f"{self._mimir.username}:{self._secret.text}".encode()
@@ -240,8 +243,13 @@ def _stamp(file: Path | None) -> _Stamp | None:
     return found.st_mtime_ns, found.st_ino, found.st_size
 
 
-def _read_secret(file: Path) -> str:
-    """The first line of a file; what cannot stand in a header is refused without showing it."""
+def read_secret(file: Path) -> str:
+    """The content of a credential file, without the spaces around it.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it cannot stand in a header; none of it is shown.
+    """
     with file.open("rb") as stream:
         content = stream.read(_MAX_CREDENTIAL_BYTES)
     text = content.strip()
@@ -250,17 +258,16 @@ def _read_secret(file: Path) -> str:
     return text.decode("ascii")
 
 
-def _words_of_the_store(body: bytes) -> str:
-    """The store's own words on a query it refuses; empty when it is not the store that speaks."""
+def _words_of_the_store(body: bytes) -> tuple[str, str]:
+    """What kind of error the store names, and its words; empty when it is not it that speaks."""
     try:
         answer = _load(body)
     except _AnswerError:
-        return ""
-    kind, words = (
-        (answer.get("errorType"), answer.get("error")) if isinstance(answer, dict) else ("", "")
-    )
-    ours = isinstance(kind, str) and kind in _QUERY_ERRORS and isinstance(words, str)
-    return str(words) if ours else ""
+        return "", ""
+    if not isinstance(answer, dict):
+        return "", ""
+    kind, words = answer.get("errorType"), answer.get("error")
+    return (kind, words) if isinstance(kind, str) and isinstance(words, str) else ("", "")
 
 
 def decode(body: bytes) -> Vector | QueryFailure:

@@ -107,7 +107,7 @@ def _page(raw: bytes) -> Mapping[str, Any]:
     # What Kopf takes for a broken connection makes it list again, a second later.
     try:
         page = json.loads(raw)
-    except ValueError:
+    except (ValueError, RecursionError):
         page = None
     if not isinstance(page, dict) or not isinstance(page.get("items"), list):
         raise aiohttp.ClientPayloadError("the answer to a list is none")

@@ -17,6 +17,10 @@ Answer = Vector | QueryFailure
 Answers = dict[tuple[str, str], Answer]
 # Should everything be rejected (a proxy gone mad), this is all that is sent beyond the plan.
 _MOST_SPLITS: Final = 32
+# Requests sent for small circles; in a partial outage any of them may fail, whatever they ask.
+_MOST_APART: Final = 64
+# A value is one series. A few more are told from it each turn; very many cost too much for that.
+_MOST_SERIES: Final = 100
 # Apps of one period are due together, so a few plans come back again and again.
 _PLANS_KEPT: Final = 16
 Bundles = Sequence[Sequence[terms.Term]]
@@ -35,12 +39,10 @@ class Counters:
     Attributes:
         queries: distinct questions asked.
         requests: requests sent for them.
-        merged: questions that were answered by a merged query.
     """
 
     queries: int = 0
     requests: int = 0
-    merged: int = 0
 
 
 @dataclass(slots=True)
@@ -50,8 +52,9 @@ class _Round:
     now_s: float
     deadline: float
     answers: Answers
-    timed_out: list[plan.Request]
+    failed: list[tuple[plan.Request, QueryFailure]]
     answered: int = 0
+    apart: int = 0
     splits_left: int = _MOST_SPLITS
 
 
@@ -91,7 +94,7 @@ class Batch:
         requests = self._requests(bundles, turn)
         self._counters.queries += sum(len(request.members) for request in requests)
         await asyncio.gather(*(self._send(request, turn) for request in requests))
-        self._separate_timed_out(turn, len(requests))
+        self._separate_failed(turn, len(requests))
         return turn.answers
 
     def _requests(self, bundles: Bundles, turn: _Round) -> list[plan.Request]:
@@ -111,7 +114,10 @@ class Batch:
                 split.setdefault(size, []).append(term)
             for size, own in split.items():
                 circles.setdefault(size, []).append(own)
-        return [request for size, own in circles.items() for request in self._plan(own, size)]
+        together = self._plan(circles.pop(None, ()), None)
+        apart = [request for size, own in circles.items() for request in self._plan(own, size)]
+        turn.apart = len(apart)
+        return [*together, *apart]
 
     def _plan(self, bundles: Bundles, size: int | None) -> tuple[plan.Request, ...]:
         most = self._mimir.max_terms_per_request
@@ -133,19 +139,28 @@ class Batch:
         answer = await self._query(request, turn)
         if isinstance(answer, Vector) and not answer.warnings:
             turn.answered += 1
-            found = request.demux(answer)
-            turn.answers.update(found)
-            self._suspects.clear(found)
-            self._counters.merged += sum(len(part.members) for part in request.parts if part.labels)
+            self._take(request.demux(answer), turn)
             return
         failure = _failure(answer)
         if failure.kind is FailureKind.REJECTED:
             turn.answered += 1
             await self._split(request, failure, turn)
             return
-        if failure.kind is FailureKind.TIMEOUT:
-            turn.timed_out.append(request)
+        turn.failed.append((request, failure))
         turn.answers.update(dict.fromkeys((one.key for one in request.members), failure))
+
+    def _take(self, found: plan.Answers, turn: _Round) -> None:
+        """Keep each member's answer; one of very many series is not asked for each turn."""
+        for key, vector in found.items():
+            count = len(vector.series)
+            if count > _MOST_SERIES:
+                detail = f"the query gave {count} series: aggregate it, as sum(...)"
+                failure = QueryFailure(FailureKind.MANY_SERIES, detail)
+                self._suspects.condemn(key, failure, turn.now_s)
+                turn.answers[key] = failure
+            else:
+                self._suspects.clear((key,))
+                turn.answers[key] = vector
 
     async def _query(self, request: plan.Request, turn: _Round) -> Answer:
         clock = asyncio.get_running_loop().time
@@ -183,20 +198,21 @@ class Batch:
         if any(self._suspects.offence(member.key) for member in members):
             self._suspects.reunite(members)
 
-    def _separate_timed_out(self, turn: _Round, sent: int) -> None:
-        """After a timeout, smaller circles next time: one heavy query must not take others along.
+    def _separate_failed(self, turn: _Round, sent: int) -> None:
+        """After a failure, smaller circles next time: one bad query must not take others along.
 
-        In an outage everything times out and smaller circles would only mean more requests after
-        it: then they shrink no further than to a request for each seat.
+        It may be too heavy for the deadline, break the store, or make it say what is no answer.
+        In an outage everything fails and smaller circles would only mean more requests after it:
+        then they shrink no further than to a request for each seat.
         """
         if not turn.answered and sent >= self._mimir.concurrency:
             return
-        for request in turn.timed_out:
+        for request, failure in turn.failed:
             members = request.members
-            if len(members) > 1:
+            if len(members) == 1 and turn.answered:
+                self._suspects.condemn(members[0].key, failure, turn.now_s)
+            elif len(members) > 1 and turn.apart < _MOST_APART:
                 self._suspects.separate(members, len(members) // 2, turn.now_s)
-            elif turn.answered:
-                self._suspects.condemn(members[0].key, _NO_TIME, turn.now_s)
 
 
 def _failure(answer: Answer) -> QueryFailure:

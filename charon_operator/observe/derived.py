@@ -4,40 +4,72 @@ Reads: scoped trees. Gives: trees. Never: `timestamp()` of anything but a plain 
 would be the evaluation time and every value would look fresh.
 """
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Final
 
 from charon_operator.model.app import Comparison
 from charon_operator.observe import promql, tree
 
 POD: Final = "pod"
+# The time given to samples that only a range still holds: `group` gives it, and it is never fresh.
+ENDED_S: Final = 1.0
+# How far back a plain selector finds a sample, by default in Prometheus and in Mimir.
+_LOOKBACK_MS: Final = 300_000
 _OPERATOR: Final = {Comparison.AT_MOST: "<=", Comparison.AT_LEAST: ">="}
 _INFINITY: Final = tree.Number(float("inf"))
 _PART: Final = "charon_part"
-# A window is looked at this often at most, and an evaluation costs this much at most.
+# A window is looked at this often; less often where subqueries make that more evaluations than
+# this, but never so seldom that a ratio says little: `promql.MAX_SUBQUERY_POINTS` bounds it then.
 _MAX_POINTS: Final = 720
 _MIN_POINTS: Final = 30
 _MAX_EVALUATIONS: Final = 20_000
 
 
-def lags(node: tree.Node) -> tuple[tuple[tree.Selector, int], ...]:
-    """The distinct selectors of a query, each with how far back it looks on purpose, in ms.
+@dataclass(frozen=True, slots=True)
+class Input:
+    """A selector that a query reads.
+
+    Attributes:
+        selector: with the offsets of all subqueries around it as its own.
+        lag_ms: how far back it looks on purpose.
+        reach_ms: how far back the ranges around it reach; 0 where there is none.
+    """
+
+    selector: tree.Selector
+    lag_ms: int
+    reach_ms: int
+
+
+def inputs(node: tree.Node) -> tuple[Input, ...]:
+    """The distinct selectors of a query.
 
     A query that compares now with then (`x - x offset 1h`) is as old as its newest part: each
     selector's offset counts only beyond the smallest one. A query that only looks back is that old.
     """
-    found = dict(_offsets(node, 0))
-    least = min(found.values(), default=0)
-    return tuple((selector, offset - least) for selector, offset in found.items())
+    reach_ms: dict[tree.Selector, int] = {}
+    for selector, reach in _read(node, 0, 0):
+        reach_ms[selector] = max(reach, reach_ms.get(selector, 0))
+    least = min((selector.offset_ms for selector in reach_ms), default=0)
+    return tuple(
+        Input(selector, selector.offset_ms - least, reach) for selector, reach in reach_ms.items()
+    )
 
 
-def _offsets(node: tree.Node, outer_ms: int) -> list[tuple[tree.Selector, int]]:
-    if isinstance(node, tree.Selector):
-        total = outer_ms + node.offset_ms
-        return [(replace(node, offset_ms=total), total)]
-    inner = outer_ms + (node.offset_ms if isinstance(node, tree.Subquery) else 0)
-    return [found for child in tree.children(node) for found in _offsets(child, inner)]
+def _read(node: tree.Node, offset_ms: int, reach_ms: int) -> Iterator[tuple[tree.Selector, int]]:
+    """Every selector below a node with its reach, given those of the subqueries above."""
+    match node:
+        case tree.Selector():
+            reach = reach_ms and reach_ms + _LOOKBACK_MS
+            yield replace(node, offset_ms=offset_ms + node.offset_ms), reach
+            return
+        case tree.Range(selector, range_ms):
+            yield replace(selector, offset_ms=offset_ms + selector.offset_ms), reach_ms + range_ms
+            return
+        case tree.Subquery():
+            offset_ms, reach_ms = offset_ms + node.offset_ms, reach_ms + node.range_ms
+    for child in tree.children(node):
+        yield from _read(child, offset_ms, reach_ms)
 
 
 def _call(function: str, *arguments: tree.Node) -> tree.Call:
@@ -64,8 +96,18 @@ def freshness(node: tree.Node) -> tuple[tree.Node, ...]:
     The oldest answer is the query's; a selector without series is not an answer (`a or b` may do
     without one of them), and a query none of whose selectors has series has no age. The sample of
     a recording rule is as old as the rule's last evaluation, whatever the age of its inputs.
+
+    A range goes on giving values of series that have ended: while it does, the answer is ENDED_S.
     """
-    return tuple(tree.Aggregate("min", _sampled(*found)) for found in lags(node))
+    return tuple(_oldest_sample(found) for found in inputs(node))
+
+
+def _oldest_sample(found: Input) -> tree.Node:
+    stamp = tree.Aggregate("min", _sampled(found.selector, found.lag_ms))
+    if not found.reach_ms:
+        return stamp
+    held = _call("present_over_time", tree.Range(found.selector, found.reach_ms))
+    return tree.Binary("or", stamp, tree.Aggregate("group", held))
 
 
 def coverage(
@@ -80,9 +122,9 @@ def coverage(
     """
     left_out = {replace(selector, offset_ms=0) for selector in exempt}
     return tuple(
-        _fresh_pods(selector, lag_ms, max_age_s)
-        for selector, lag_ms in lags(node)
-        if replace(selector, offset_ms=0) not in left_out
+        _fresh_pods(found.selector, found.lag_ms, max_age_s)
+        for found in inputs(node)
+        if replace(found.selector, offset_ms=0) not in left_out
     )
 
 
@@ -113,7 +155,7 @@ def good(node: tree.Node, op: Comparison, bound: float, max_age_s: float) -> tre
 
 def _oldest(stamps: tuple[tree.Node, ...]) -> tree.Node:
     if len(stamps) == 1:
-        return stamps[0]
+        return _paren(stamps[0])
     marked = [_marked(stamp, _PART, index) for index, stamp in enumerate(stamps)]
     return tree.Aggregate("min", union(marked))
 
@@ -133,8 +175,8 @@ def union(nodes: Sequence[tree.Node]) -> tree.Node:
 
 def step_s(node: tree.Node, window_s: int) -> int:
     """How often a window is looked at: at most 720 times, less where each look is dear."""
-    inner = [promql.points(part) for part in tree.walk(node) if isinstance(part, tree.Subquery)]
-    points = max(_MIN_POINTS, min(_MAX_POINTS, _MAX_EVALUATIONS // max(1, sum(inner))))
+    inner = max(1, promql.points(node))
+    points = max(_MIN_POINTS, min(_MAX_POINTS, _MAX_EVALUATIONS // inner))
     return max(1, -(-window_s // points))
 
 

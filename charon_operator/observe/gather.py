@@ -20,8 +20,13 @@ from charon_operator.model.reading import (
     Sampled,
 )
 from charon_operator.model.workload import Key
-from charon_operator.observe import batch, queries, terms
+from charon_operator.observe import batch, derived, queries, terms
 from charon_operator.ports import FailureKind, MetricSource, QueryFailure, Vector
+
+_REASONS: Final = {
+    FailureKind.TIMEOUT: MissingReason.TIMEOUT,
+    FailureKind.MANY_SERIES: MissingReason.MANY_SERIES,
+}
 
 _Answers = Mapping[tuple[str, str], batch.Answer]
 
@@ -111,6 +116,9 @@ def judge(
     sampled_at_s = _oldest(indicator.freshness, answers)
     if isinstance(sampled_at_s, Missing):
         return sampled_at_s
+    if sampled_at_s == derived.ENDED_S:
+        detail = "a metric it reads has no series any more: only a range still holds its samples"
+        return Missing(MissingReason.STALE, detail)
     age_s = now_s - sampled_at_s
     if age_s > indicator.max_age_s:
         detail = f"the oldest sample is {age_s:.0f} s old, {indicator.max_age_s:g} s are allowed"
@@ -140,9 +148,7 @@ def _single(answer: batch.Answer) -> float | Missing:
 
 
 def _failed(failure: QueryFailure) -> Missing:
-    timeout = failure.kind is FailureKind.TIMEOUT
-    reason = MissingReason.TIMEOUT if timeout else MissingReason.QUERY_FAILED
-    return Missing(reason, failure.detail)
+    return Missing(_REASONS.get(failure.kind, MissingReason.QUERY_FAILED), failure.detail)
 
 
 def _oldest(asked: Sequence[terms.Term], answers: _Answers) -> float | Missing:

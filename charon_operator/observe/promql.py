@@ -45,7 +45,10 @@ def read(text: str, field: str) -> tree.Node:
     """
     tokens = scan.scan(text, field)
     _refuse_words(text, field, tokens)
-    node = convert(_parse(text, field, tokens))
+    try:
+        node = convert(_parse(text, field, tokens))
+    except _UnsupportedError as error:
+        scan.refuse(text, field, tokens[0].start, f"{error} cannot be asked: write simpler PromQL")
     _refuse_shape(text, field, tokens, node)
     return node
 
@@ -60,7 +63,7 @@ def matcher(text: str, field: str) -> tree.Match:
     found: tuple[tree.Match, ...] = ()
     try:
         node = convert(parser.parse(f'{{__name__="x",{text}\n}}'))
-    except (ValueError, UnicodeError):
+    except (ValueError, UnicodeError, _UnsupportedError):
         node = None
     if isinstance(node, tree.Selector) and not node.offset_ms:
         found = tuple(match for match in node.matchers if match.label != tree.NAME)
@@ -145,17 +148,20 @@ def _refuse_spans(text: str, field: str, tokens: tuple[scan.Token, ...], node: t
             case tree.Range(range_ms=length) | tree.Subquery(range_ms=length):
                 if length > MAX_RANGE_MS:
                     refuse("[", "a range above 1d: use a recording rule")
-        if isinstance(part, tree.Subquery):
-            if any(isinstance(below, tree.Subquery) for below in tree.walk(part.expr)):
-                refuse(":", "a subquery in a subquery: use a recording rule")
-            if points(part) > MAX_SUBQUERY_POINTS:
-                remedy = "use a longer step or a shorter range"
-                refuse(":", f"a subquery of more than {MAX_SUBQUERY_POINTS} points: {remedy}")
+        if isinstance(part, tree.Subquery) and points(part.expr):
+            refuse(":", "a subquery in a subquery: use a recording rule")
+    if points(node) > MAX_SUBQUERY_POINTS:
+        remedy = "use longer steps, shorter ranges or a recording rule"
+        refuse(":", f"subqueries of more than {MAX_SUBQUERY_POINTS} points in all: {remedy}")
 
 
-def points(node: tree.Subquery) -> int:
-    """How often the expression of a subquery is evaluated."""
-    return -(-node.range_ms // (node.step_ms or _DEFAULT_STEP_MS))
+def points(node: tree.Node) -> int:
+    """How often the expressions of all subqueries of a tree are evaluated."""
+    return sum(
+        -(-part.range_ms // (part.step_ms or _DEFAULT_STEP_MS))
+        for part in tree.walk(node)
+        if isinstance(part, tree.Subquery)
+    )
 
 
 def convert(node: Any) -> tree.Node:

@@ -4,16 +4,32 @@ Reads: facts and outcome of one app, and the conditions it has. Gives: the condi
 have. Never: a number that changes from turn to turn in a message (every change is a write).
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from charon_operator.model.app import Actuation, ChargedApp, Mode
 from charon_operator.model.facts import AppFacts, ObjectiveVerdict, Outcome
+from charon_operator.model.reading import Missing, MissingReason
 from charon_operator.model.workload import Workload
 from charon_operator.names import ConditionType, Reason
 
 TRUE, FALSE, UNKNOWN = "True", "False", "Unknown"
+_REMEDIES: Final[Mapping[MissingReason, str]] = {
+    MissingReason.NO_DATA: "check that the query finds series of this namespace",
+    MissingReason.STALE: "see to what exports or scrapes it, or raise maxSampleAgeSeconds",
+    MissingReason.NOT_A_NUMBER: "keep the query from dividing by zero",
+    MissingReason.MANY_SERIES: "aggregate it, as sum(...)",
+    MissingReason.LOW_COVERAGE: "see to the pods without fresh series, or set coverage: None",
+    MissingReason.QUERY_FAILED: "mend the query, or see to Mimir where others fail, too",
+    MissingReason.TIMEOUT: "ask for less, as by a recording rule, or see to Mimir",
+}
+# How a query's failure begins when the store itself speaks of that query.
+_STORE_SAYS: Final = re.compile(r"(?:HTTP \d+|the store warns): (.*\S)", re.DOTALL)
+# Numbers and the series that happen to be named differ from turn to turn.
+_VARYING: Final = re.compile(r"\{[^{}]*(?:\}|$)|\S*\d\S*")
+_WORDS_CHARS: Final = 120
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,12 +123,26 @@ def _metrics(standing: Standing) -> Aspect:
         return Aspect(kind, UNKNOWN, Reason.NOT_YET_ASKED, "No metric has been asked for yet.")
     if not outcome.missing:
         return Aspect(kind, TRUE, Reason.ALL_FRESH, "Every indicator has a fresh value.")
-    listed = ", ".join(f"{name} ({one.reason})" for name, one in sorted(outcome.missing.items()))
+    listed = ", ".join(f"{name} ({_why(one)})" for name, one in sorted(outcome.missing.items()))
     if outcome.blind_fleet:
         message = f"No usable value for {listed}; many apps lost theirs at once: see to Mimir."
         return Aspect(kind, FALSE, Reason.BLIND_FLEET, message)
-    message = f"No usable value for {listed}; replicas are not lowered."
+    remedies = " ".join(_remedies(outcome.missing.values()))
+    message = f"No usable value for {listed}; replicas are not lowered. {remedies}"
     return Aspect(kind, FALSE, Reason.MISSING, message)
+
+
+def _why(missing: Missing) -> str:
+    """The reason; with the store's words, less what varies in them, where it refused the query."""
+    said = _STORE_SAYS.match(missing.detail)
+    if missing.reason is not MissingReason.QUERY_FAILED or said is None:
+        return missing.reason.value
+    return f"{missing.reason}: {_VARYING.sub('…', said[1])[:_WORDS_CHARS].strip()}"
+
+
+def _remedies(missing: Iterable[Missing]) -> Iterator[str]:
+    for reason in sorted({one.reason for one in missing}):
+        yield f"{reason}: {_REMEDIES[reason]}."
 
 
 def _objectives(standing: Standing) -> Aspect:

@@ -13,14 +13,18 @@ from charon_operator.cli import main
 CASES = {
     "url without scheme": "mimir: {url: 'mimir:8080'}",
     "url with credentials": "mimir: {url: 'http://me:pw-canary@mimir/prometheus'}",
+    "url with a port that is none": "mimir: {url: 'http://mimir:99999'}",
+    "url with an address that is none": "mimir: {url: 'http://10.0.0.256'}",
     "missing ca file": "mimir: {ca_file: /nowhere/ca.pem}",
     "ca file that is none": "mimir: {ca_file: EMPTY}",
     "empty password file": "mimir: {username: me, password_file: EMPTY}",
     "password without user": "mimir: {password_file: EMPTY}",
     "unreadable token file": "mimir: {bearer_token_file: /nowhere/token}",
+    "token file of two lines": "mimir: {bearer_token_file: LINES}",
     "certificate without key": "mimir: {certificate_file: EMPTY}",
     "tenant of several": "mimir: {scopes: [{tenant: 'a|b'}]}",
     "matcher that is none": "mimir: {scopes: [{matchers: ['namespace=']}]}",
+    "matcher of two": """mimir: {scopes: [{matchers: ['a="b" or c="d"']}]}""",
     "unknown setting": "mimirr: {}",
     "not yaml": "mimir: [",
     "not a mapping": "- mimir",
@@ -36,8 +40,10 @@ def test_configuration_when_wrong_then_one_line_and_exit_code_2(
 ) -> None:
     empty = tmp_path / "empty"
     empty.write_text("\n")
+    lines = tmp_path / "lines"
+    lines.write_text("tok-canary\nmore\n")
     file = tmp_path / "charon.yaml"
-    file.write_text(content.replace("EMPTY", str(empty)))
+    file.write_text(content.replace("EMPTY", str(empty)).replace("LINES", str(lines)))
     result = CliRunner().invoke(main, ["run", "--config", str(file), "--check-config"])
     assert result.exit_code == 2
     assert len(result.output.strip().splitlines()) == 1, result.output

@@ -6,9 +6,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from charon_operator import settings
-from charon_operator.cli import configuration, logs
+from charon_operator.cli import configuration, logs, main, service
 
 TOKEN = "tok-canary-5d1f"
 
@@ -54,6 +55,23 @@ def test_secrets_when_a_kubeconfig_holds_some_then_are_known(tmp_path: Path) -> 
     hidden = configuration.secrets(found, kubeconfig)
     text = hidden.redacted(f"{TOKEN} pw-canary-81 file-canary-7 else")
     assert text == "[redacted] [redacted] [redacted] else"
+
+
+def test_secrets_when_the_kubeconfig_is_that_of_kubectl_then_are_not_logged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kubeconfig = tmp_path / "kubeconfig"
+    kubeconfig.write_text(json.dumps({"users": [{"name": "a", "user": {"token": TOKEN}}]}))
+
+    async def serve(configured: settings.Settings, options: service.Options) -> None:
+        assert options.kubeconfig == kubeconfig
+        logging.getLogger("charon").warning("sent %s", TOKEN)
+
+    monkeypatch.setattr(service, "serve", serve)
+    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
+    result = CliRunner().invoke(main, ["run"], env={"KUBECONFIG": str(kubeconfig)})
+    assert result.exit_code == 0, result.output
+    assert 'message="sent [redacted]"' in result.output
 
 
 def test_log_when_entered_then_goes_to_stderr_and_afterwards_is_as_before(

@@ -100,6 +100,18 @@ def test_a_kubeconfig_that_cannot_be_used_says_so(
         asyncio.run(kube_access.find(file, context))
 
 
+def test_the_way_in_is_what_was_named_then_the_pods_account_then_kubectls(
+    account: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KUBECONFIG", f"{account}/first:{account}/second")
+    assert kube_access.located(account / "named") == account / "named"
+    monkeypatch.setattr(kube_access, "_ACCOUNT", account)
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
+    assert kube_access.located(None) is None
+    monkeypatch.delenv("KUBERNETES_SERVICE_HOST")
+    assert kube_access.located(None) == account / "first"
+
+
 def test_without_any_way_in_the_remedy_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

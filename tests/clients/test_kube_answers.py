@@ -96,8 +96,14 @@ async def test_outcome_of_a_write_by_status(
 
 @pytest.mark.parametrize(
     ("status", "body"),
-    [(200, "<html>sign in</html>"), (404, "404 page not found"), (200, '{"meta'), (403, "no")],
-    ids=["a login page", "a proxy's 404", "half JSON", "a proxy's 403"],
+    [
+        (200, "<html>sign in</html>"),
+        (404, "404 page not found"),
+        (200, '{"meta'),
+        (403, "no"),
+        (200, "[" * 19_000),
+    ],
+    ids=["a login page", "a proxy's 404", "half JSON", "a proxy's 403", "nested deep"],
 )
 async def test_words_that_are_not_the_api_servers_mean_unreachable(
     fake: Fake, client: kube.KubeClient, status: int, body: str

@@ -208,6 +208,18 @@ def test_an_event_is_seen_on_its_app(bed: testbed.Testbed, app: tuple[Key, str])
     ]
 
 
+def test_an_event_whose_words_are_too_long_is_cut_between_characters(
+    bed: testbed.Testbed, app: tuple[Key, str]
+) -> None:
+    key, uid = app
+    event = ports.Event(key, uid, "Scaled", "x" + "é" * 1000)
+    assert use(bed, lambda client: client.post_event(event)).outcome is WriteOutcome.WRITTEN
+    shown = json.loads(
+        bed.kubectl("get", "events.events.k8s.io", "-n", key.namespace, "-o", "json")
+    )
+    assert [e["note"] for e in shown["items"] if e["regarding"]["uid"] == uid] == ["x" + "é" * 511]
+
+
 def test_a_lease_is_written_only_on_the_version_that_was_read(
     bed: testbed.Testbed, namespace: str
 ) -> None:

@@ -163,7 +163,12 @@ def test_a_good_body_when_one_part_is_replaced_then_never_an_exception(data: st.
 
 REFUSAL = b'{"status":"error","errorType":"bad_data","error":"1:5: parse error"}'
 EXECUTION = b'{"status":"error","errorType":"execution","error":"found duplicate series"}'
+LATE = (
+    b'{"status":"error","errorType":"timeout","error":"query timed out in expression evaluation"}'
+)
 STATUSES = [
+    (503, LATE, FailureKind.TIMEOUT, "query timed out"),
+    (504, b"<html>gateway timeout</html>", FailureKind.UNAVAILABLE, "HTTP 504"),
     (400, REFUSAL, FailureKind.REJECTED, "1:5: parse error"),
     (422, EXECUTION, FailureKind.REJECTED, "found duplicate series"),
     (413, b"", FailureKind.REJECTED, "HTTP 413"),

@@ -14,6 +14,7 @@ from tests.observe import apps
 REJECTED = QueryFailure(FailureKind.REJECTED, "HTTP 422: no")
 TIMEOUT = QueryFailure(FailureKind.TIMEOUT, "no answer within 1.0 s")
 DOWN = QueryFailure(FailureKind.UNAVAILABLE, "HTTP 503")
+MALFORMED = QueryFailure(FailureKind.MALFORMED, "the answer is not JSON")
 
 
 class Store:
@@ -132,7 +133,12 @@ async def test_a_union_when_the_store_warns_then_only_the_one_warned_of_fails() 
     assert failure.detail == "the store warns: mixed"
 
 
-@pytest.mark.parametrize("failure", [DOWN, TIMEOUT], ids=lambda one: str(one.kind))
+FAILURES = pytest.mark.parametrize(
+    "failure", [DOWN, TIMEOUT, MALFORMED], ids=lambda one: str(one.kind)
+)
+
+
+@FAILURES
 async def test_a_union_when_the_store_does_not_answer_then_it_is_not_split(
     failure: QueryFailure,
 ) -> None:
@@ -142,8 +148,11 @@ async def test_a_union_when_the_store_does_not_answer_then_it_is_not_split(
     assert set(answers.values()) == {failure}
 
 
-async def test_an_outage_when_it_lasts_then_requests_stay_bounded_by_the_seats() -> None:
-    store, bundles = Store(lambda text: TIMEOUT), _terms(400)
+@FAILURES
+async def test_an_outage_when_it_lasts_then_requests_stay_bounded_by_the_seats(
+    failure: QueryFailure,
+) -> None:
+    store, bundles = Store(lambda text: failure), _terms(400)
     asker = _asker(store, concurrency=8)
     for turn in range(20):
         store.asked.clear()
@@ -151,8 +160,21 @@ async def test_an_outage_when_it_lasts_then_requests_stay_bounded_by_the_seats()
         assert len(store.asked) <= 16
 
 
-async def test_a_heavy_query_when_it_times_out_again_and_again_then_the_others_get_away() -> None:
-    store, bundles = Store(_bad(30, failure=TIMEOUT)), _terms(50)
+async def test_half_an_outage_when_it_lasts_then_the_requests_beyond_the_plan_are_bounded() -> None:
+    turns = itertools.count()
+    store, bundles = Store(lambda text: DOWN if next(turns) % 2 else None), _terms(1000)
+    asker = _asker(store)
+    for turn in range(40):
+        store.asked.clear()
+        await asker.ask(bundles, 1000.0 + turn, 5.0)
+        assert len(store.asked) <= 20 + 2 * 64
+
+
+@FAILURES
+async def test_a_bad_query_when_it_fails_again_and_again_then_the_others_get_away(
+    failure: QueryFailure,
+) -> None:
+    store, bundles = Store(_bad(30, failure=failure)), _terms(50)
     asker = _asker(store)
     lost = [
         len(_failed(bundles, await asker.ask(bundles, 1000.0 + turn, 5.0))) for turn in range(8)
@@ -161,6 +183,23 @@ async def test_a_heavy_query_when_it_times_out_again_and_again_then_the_others_g
     assert lost[1] == 25
     assert lost == sorted(lost, reverse=True)
     assert lost[-1] == 1
+
+
+async def test_a_query_of_very_many_series_when_asked_then_it_fails_alone_and_is_asked_rarely() -> (
+    None
+):
+    many = tuple(Series({plan.MARK: "2", "pod": f"p{number}"}, 1.0, 1.0) for number in range(101))
+    store, bundles = Store(lambda text: None), _terms(5)
+    store.verdict = lambda text: Vector(many) if "metric_2{" in text else None
+    asker = _asker(store)
+    answers = await asker.ask(bundles, 1000.0, 5.0)
+    failure = answers[bundles[2][0].key]
+    assert isinstance(failure, QueryFailure)
+    assert failure.kind is FailureKind.MANY_SERIES
+    assert failure.detail == "the query gave 101 series: aggregate it, as sum(...)"
+    store.asked.clear()
+    assert (await asker.ask(bundles, 1001.0, 5.0))[bundles[2][0].key] == failure
+    assert not any("metric_2{" in text for text in store.asked)
 
 
 async def test_a_heavy_query_when_merged_with_others_then_they_get_away_too() -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from charon_operator import settings
 from charon_operator.model.reading import CLOCK_SKEW_S, Attainment, Missing, MissingReason, Reading
-from charon_operator.observe import gather, queries
+from charon_operator.observe import derived, gather, queries
 from charon_operator.ports import FailureKind, QueryFailure, Series, Vector
 from tests.observe import apps
 
@@ -18,6 +18,7 @@ NOW = 1_000_000.0
 EMPTY = Vector(())
 DOWN = QueryFailure(FailureKind.UNAVAILABLE, "HTTP 503")
 TIMEOUT = QueryFailure(FailureKind.TIMEOUT, "no answer within 1.0 s")
+MANY = QueryFailure(FailureKind.MANY_SERIES, "the query gave 101 series")
 MALFORMED = QueryFailure(FailureKind.MALFORMED, "the answer is not JSON")
 REASON = MissingReason
 
@@ -59,6 +60,7 @@ JUDGED = [
     ("G26 age too late", one(7), (1, TIMEOUT), (3, 3), 3, REASON.TIMEOUT),
     ("G27 age is NaN", one(7), (math.nan, 1), (3, 3), 3, REASON.NOT_A_NUMBER),
     ("G28 coverage failed", one(7), (1, 1), (3, DOWN), 3, REASON.QUERY_FAILED),
+    ("G29 very many", MANY, (1, 1), (3, 3), 3, REASON.MANY_SERIES),
 ]  # fmt: skip
 
 
@@ -199,16 +201,38 @@ def test_a_window_when_cut_into_points_then_their_number_is_bounded(
     assert asked.objectives[0].points * inner <= max(20_000, 30 * inner)
 
 
-def test_an_app_without_bound_indicator_when_compiled_then_each_has_its_own_age() -> None:
-    asked = apps.compiled(apps.app("rate(x[1m]) - y offset 5m", "max_over_time(z[10m:1m])"))
-    ages = [[term.text for term in found.freshness] for found in asked.indicators]
-    assert ages == [
-        [
-            'min(timestamp(x{namespace="workload"}))',
-            'min(timestamp(y{namespace="workload"} offset 5m) + 300)',
-        ],
-        ['min(timestamp(z{namespace="workload"}))'],
-    ]
+X, Y = 'x{namespace="workload"}', 'y{namespace="workload"}'
+# Query, and what is asked of its age; a range may outlive its series, so what it holds is asked.
+AGED = [
+    ("x or y", [f"min(timestamp({X}))", f"min(timestamp({Y}))"]),
+    ("x - y offset 5m", [f"min(timestamp({X}))", f"min(timestamp({Y} offset 5m) + 300)"]),
+    ("rate(x[1m])", [f"min(timestamp({X})) or group(present_over_time({X}[1m]))"]),
+    ("sum(x) / rate(x[10m])", [f"min(timestamp({X})) or group(present_over_time({X}[10m]))"]),
+    ("max_over_time(x[10m:1m])", [f"min(timestamp({X})) or group(present_over_time({X}[15m]))"]),
+    (
+        "max_over_time(rate(x[2m] offset 1m)[10m:] offset 5m)",
+        [f"min(timestamp({X} offset 6m)) or group(present_over_time({X}[12m] offset 6m))"],
+    ),
+]
+
+
+@pytest.mark.parametrize(("text", "wanted"), AGED, ids=[row[0] for row in AGED])
+def test_an_indicator_when_compiled_then_its_age_is_asked_of_each_selector(
+    text: str, wanted: list[str]
+) -> None:
+    found = apps.compiled(apps.app(text)).indicators[0]
+    assert [term.text for term in found.freshness] == wanted
+
+
+def test_a_series_when_only_a_range_still_holds_it_then_the_value_is_stale() -> None:
+    found = apps.compiled(apps.app("sum(max_over_time(x[10m])) / sum(y)")).indicators[0]
+    held, live = found.freshness
+    answers = {found.value.key: one(7), held.key: one(derived.ENDED_S), live.key: one(NOW)}
+    judged = gather.judge(found, answers, 3, NOW)
+    assert isinstance(judged, Missing)
+    assert judged.reason is MissingReason.STALE
+    assert "range" in judged.detail
+    assert gather.judge(found, {**answers, held.key: EMPTY}, 3, NOW) == Reading(7.0, NOW)
 
 
 def test_coverage_when_all_metrics_are_exempt_then_refused() -> None:

@@ -90,14 +90,15 @@ class Bed:
 
     def together(self, found: Sequence[terms.Term]) -> tuple[dict[tuple[str, str], object], int]:
         """Everything in one batch; how many were merged."""
-        counters = batch.Counters()
+        bundles = [[term] for term in found]
 
         async def ask() -> dict[tuple[str, str], object]:
-            seats = asyncio.Semaphore(4)
-            asker = batch.Batch(self.client, self.mimir, counters, seats)
-            return dict(await asker.ask([[term] for term in found], self.now_s, 30))
+            asker = batch.Batch(self.client, self.mimir, batch.Counters(), asyncio.Semaphore(4))
+            return dict(await asker.ask(bundles, self.now_s, 30))
 
-        return self.runner.run(ask()), counters.merged
+        planned = plan.plan(bundles, plan.Room(self.mimir.max_terms_per_request))
+        parts = [part for request in planned for part in request.parts]
+        return self.runner.run(ask()), sum(len(part.members) for part in parts if part.labels)
 
     def alone(self, term: terms.Term) -> Vector | QueryFailure:
         return self.runner.run(

@@ -1,5 +1,6 @@
 """What is refused before it is asked, where, and with which remedy."""
 
+import promql_parser
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -30,7 +31,7 @@ REFUSED = [
     ("P18 future", "x offset -5m", "1:3: a negative offset", "positive"),
     ("P19 far past", "x offset 90d", "1:3: an offset above 32d", "shorter"),
     ("P20 long range", "rate(x[30d])", "1:7: a range above 1d", "recording rule"),
-    ("P21 fine subquery", "max_over_time(rate(x[1m])[1d:10s])", "1:29: a subquery of", "step"),
+    ("P21 fine subquery", "max_over_time(rate(x[1m])[1d:10s])", "1:29: subqueries of", "step"),
     ("P22 nested subquery", "min_over_time(max_over_time(x[1h:])[1h:])", "1:33: a sub", "rule"),
     ("P23 fill", "x + fill(0) y", "1:5: fill makes up values", "remove"),
     ("P24 info", "info(x)", "1:1: info() reads series outside", "group_left"),
@@ -50,6 +51,7 @@ REFUSED = [
     ("P38 regex", 'x{a=~"("}', "1:6: illegal regex", "'\"(\"'"),
     ("P39 arguments", "topk(x)", "1:6: wrong number of arguments", "cannot stand here"),
     ("P40 everything", "{}", "1:2: vector selector must contain", "matcher"),
+    ("P41 subqueries", "+".join(["max_over_time(a[1d:2m])"] * 3), "1:19: subqueries of", "step"),
 ]  # fmt: skip
 
 
@@ -89,6 +91,14 @@ def test_a_query_when_it_is_right_then_its_text_reads_back_as_its_tree(text: str
     node = promql.read(text, "f")
     assert promql.same(tree.render(node), node)
     assert promql.read(tree.render(node), "f") == node
+
+
+def test_a_query_when_its_form_is_newer_than_ours_then_it_is_refused_at_its_place(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delitem(promql._COPIES, promql_parser.UnaryExpr)
+    with pytest.raises(QueryError, match=r"1:2: UnaryExpr cannot be asked: write simpler"):
+        promql.read(" -x", "f")
 
 
 @given(st.text(alphabet="ab(){}[]\"'`\\#,+-*=~!<>@:.0159msdor $\n", max_size=60))

@@ -148,7 +148,8 @@ def test_scope_when_none_covers_the_namespace_then_the_app_is_broken_and_says_so
 
 
 @pytest.mark.parametrize(
-    "matcher", ["", "namespace", 'a="b",c="d"', 'a="b"} or x{c="d"', 'a="$x"', "a=b"]
+    "matcher",
+    ["", "namespace", 'a="b",c="d"', 'a="b" or c="d"', 'a="b"} or x{c="d"', 'a="$x"', "a=b"],
 )
 def test_a_scope_when_a_matcher_is_wrong_then_the_setting_is_named(matcher: str) -> None:
     mimir = settings.Mimir(scopes=[settings.Scope(matchers=[matcher])])

@@ -68,6 +68,7 @@ AGES = [
     ("inside a subquery", "max_over_time(sum(slow)[2m:10s])", 70.0),
     ("inside a parameter", "quantile(scalar(slow) * 0, fast)", 70.0),
     ("on one side of or", "sum(fast) or sum(nothing)", 2.0),
+    ("a range of nothing on one side", "sum(fast) or sum(rate(nothing[10m]))", 2.0),
     ("against the past", "sum(fast) - sum(fast offset 1m)", 2.0),
     ("only the past", "sum(fast offset 30s)", 32.0),
     ("a scalar", "scalar(slow)", 70.0),
@@ -99,6 +100,9 @@ ABSENT = [
     ("by zero", "sum(fast) / sum(zero)", MissingReason.NOT_A_NUMBER),
     ("several series", "fast", MissingReason.MANY_SERIES),
     ("ended", "sum(ended)", MissingReason.NO_DATA),
+    ("held by a range", "sum(max_over_time(ended[5m])) / sum(fast)", MissingReason.STALE),
+    ("held by a long range", "sum(max_over_time(dead[10m])) / sum(fast)", MissingReason.STALE),
+    ("held by a subquery", "sum(fast) + sum(max_over_time(dead[2m:10s]))", MissingReason.STALE),
     ("the store refuses it", "fast / on (namespace) fast", MissingReason.QUERY_FAILED),
     ("the store warns", "quantile(2, fast)", MissingReason.QUERY_FAILED),
 ]
@@ -112,6 +116,7 @@ async def test_a_value_when_it_is_not_there_then_missing_and_never_zero(
         store.push("fast", [(12.0, 2.0), (2.0, 3.0)], pod=pod)
     store.push("zero", [(2.0, 0.0)])
     store.push("ended", [(20.0, 7.0), (10.0, samples.STALE)])
+    store.push("dead", [(360.0, 7.0)])
     found, good = await store.readings(apps.app(text, "sum(fast)"))
     assert isinstance(found, Missing)
     assert found.reason is reason
@@ -191,6 +196,16 @@ async def test_attainment_when_the_window_has_gaps_then_they_are_left_out_and_sh
     assert found.computed_at_s == store.now_s
     assert found.good_ratio == pytest.approx(ratio, abs=0.01)
     assert found.coverage == pytest.approx(coverage, abs=0.01)
+
+
+async def test_attainment_when_only_a_range_holds_a_value_then_it_is_not_observed(
+    store: Store,
+) -> None:
+    store.push("up", _history(range(0, 3600, 5)))
+    store.push("queue", _history(range(1800, 3600, 5)))
+    query = "sum(max_over_time(queue[30m])) / sum(up)"
+    found = (await store.attained(apps.app(query)))["promise"]
+    assert found.coverage == pytest.approx(0.5, abs=0.01)
 
 
 async def test_attainment_when_nothing_was_observed_then_none_and_no_coverage(

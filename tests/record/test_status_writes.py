@@ -233,6 +233,47 @@ def test_conditions_when_an_app_stands_so_then_say_so(
     assert conditions(found).items() >= expected.items()
 
 
+def unhealthy(**missing: Missing) -> str:
+    found = told(standing(missing=missing))["conditions"]
+    return next(str(c["message"]) for c in found if c["type"] == "MetricsHealthy")
+
+
+@pytest.mark.parametrize("reason", MissingReason)
+def test_message_when_a_value_is_missing_then_names_a_remedy(reason: MissingReason) -> None:
+    message = unhealthy(queued=Missing(reason, "x"), other=Missing(reason, "x"))
+    start = f"No usable value for other ({reason}), queued ({reason}); replicas are not lowered. "
+    assert message.startswith(f"{start}{reason}: ")
+    assert message.count(f"{reason}: ") == 1
+
+
+# What the store says of a query at two turns, and what is told of it at both.
+SAID = [
+    ('HTTP 422: duplicates: {pod="a-1"}', 'HTTP 422: duplicates: {pod="b"}', "duplicates: …"),
+    ("HTTP 400: at 1764000000 s: no", "HTTP 400: at 1764000005.5 s: no", "at … s: no"),
+    ("the store warns: q 2.0 too big", "the store warns: q 3 too big", "q … too big"),
+    ("HTTP 422: cut {a=" + "x" * 239, "HTTP 422: cut {b=" + "y" * 239, "cut …"),
+    ("HTTP 422: " + "long " * 60, "HTTP 422: " + "long " * 60, ("long " * 24).strip()),
+]
+
+
+@pytest.mark.parametrize(("before", "after", "wanted"), SAID, ids=[row[0][:30] for row in SAID])
+def test_message_when_the_store_refuses_a_query_then_its_words_less_what_varies(
+    before: str, after: str, wanted: str
+) -> None:
+    first, second = (
+        standing(missing={"queued": Missing(MissingReason.QUERY_FAILED, detail)})
+        for detail in (before, after)
+    )
+    assert f"queued (QueryFailed: {wanted});" in unhealthy(**first.outcome.missing)
+    assert patched(first, second, LONG_S) is None
+
+
+@pytest.mark.parametrize("detail", ["HTTP 503", "cannot be reached: ConnectError: 10.0.0.1"])
+def test_message_when_the_store_is_away_then_its_failures_are_not_told_apart(detail: str) -> None:
+    message = unhealthy(queued=Missing(MissingReason.QUERY_FAILED, detail))
+    assert message.startswith("No usable value for queued (QueryFailed); ")
+
+
 def test_message_when_a_reading_goes_stale_then_holds_no_age() -> None:
     found = standing(missing={"queued": Missing(MissingReason.STALE, "17 s old")})
     messages = [c["message"] for c in told(found)["conditions"]]
