@@ -84,6 +84,25 @@ async def test_an_api_that_can_be_done_without_is_named_and_done_without(
     assert store.synced
 
 
+def test_patience_begins_anew_whenever_more_is_unknown(
+    store: Snapshot, access: kube_access.Access, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = make.SetClock()
+    monkeypatch.setattr("charon_operator.handlers.supervisor.time.monotonic", now.monotonic_s)
+    informer = InformerThread(store, access, patience_s=60)
+    rounds = [
+        (0.0, {Kind.BUDGETS}, False),
+        (59.0, {Kind.BUDGETS, Kind.APPS}, False),
+        (61.0, {Kind.BUDGETS}, False),
+        (121.0, {Kind.BUDGETS}, True),
+        (122.0, {Kind.BUDGETS}, True),
+        (123.0, set[Kind](), True),
+        (124.0, {Kind.BUDGETS}, False),
+    ]
+    for now.monotonic, unknown, enough in rounds:
+        assert informer._suffices(unknown) is enough
+
+
 @pytest.mark.parametrize("kind", [Kind.APPS, Kind.HPAS, Kind.NAMESPACES])
 async def test_an_api_that_must_be_known_is_waited_for_and_named(
     server: Server,
