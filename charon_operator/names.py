@@ -157,4 +157,6 @@ class Metric(StrEnum):
     FLEET_BLIND = "charon_fleet_blind"
     INFORMER_RESTARTS = "charon_informer_restarts_total"
     INFORMER_SYNCED = "charon_informer_synced"
+    INFORMER_SILENT = "charon_informer_silent_seconds"
+    INFORMER_PROBLEMS = "charon_informer_problems"
     JOURNAL_ROWS_LOST = "charon_journal_rows_lost_total"

@@ -106,11 +106,25 @@ class _Operator:
             leader=self._leader,
             configured=configured,
         )
+        self._publish()
+
+    def _publish(self) -> None:
         metrics = self._fleet.metrics
         metrics.total(
             Metric.INFORMER_RESTARTS,
             "Lives of the informer that ended without being asked to.",
             lambda: self._informer.restarts,
+        )
+        metrics.gauge(
+            Metric.INFORMER_PROBLEMS,
+            "APIs, rights and answers that the informer lacks; its log names them.",
+            lambda: len(self._informer.problems),
+        )
+        metrics.gauges(
+            Metric.INFORMER_SILENT,
+            "Since a kind was last heard of: a list, a watch granted (every 10 min) or an event.",
+            "kind",
+            lambda: self._snapshot.silent_s().items(),
         )
         metrics.total(
             Metric.JOURNAL_ROWS_LOST,
@@ -122,7 +136,7 @@ class _Operator:
         """Up, until `stop` is set, and down."""
         pulse = health.Pulse(
             silent_s=lambda: self._clock.monotonic_s() - self._fleet.heartbeat_s,
-            unready=self._unready,
+            unready=lambda: unready(self._snapshot, self._informer),
             metrics=self._fleet.metrics.text,
         )
         async with health.HealthServer(self._configured.health, pulse) as server:
@@ -152,10 +166,14 @@ class _Operator:
         with self._journal:
             yield
 
-    def _unready(self) -> Sequence[str]:
-        if self._snapshot.synced:
-            return ()
-        return self._informer.problems or ("not every watched kind has been listed yet",)
+
+def unready(snapshot: Snapshot, informer: InformerThread) -> Sequence[str]:
+    """Why no app is controlled by what is there now, a sentence each; none: it is ready."""
+    if not informer.alive:
+        return ("the informer has ended: nothing is watched",)
+    if snapshot.synced:
+        return informer.blocking
+    return informer.problems or ("not every watched kind has been listed yet",)
 
 
 def _leader(

@@ -1,8 +1,8 @@
 """Health, readiness and metrics over HTTP: three paths, no more.
 
 Reads: callables that say how it stands. Gives: `/healthz` (the loop's heartbeat), `/readyz` (the
-informer has listed everything; a standby is ready too), `/metrics`. Never: a secret, a debug page,
-or a scrape that holds up the loop.
+informer has listed everything and lacks nothing required; a standby is ready too), `/metrics`.
+Never: a secret, a debug page, or a scrape that holds up the loop.
 """
 
 import asyncio

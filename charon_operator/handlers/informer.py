@@ -62,7 +62,7 @@ def settings() -> kopf.OperatorSettings:
     | inactivity 70 s | a silent watch is noticed: bookmarks come every 60 s |
     | server 600, client 660 s | the second belt; whole numbers, or the API server answers 400 |
     | reconnect after 1 s | at most one list a second while watches expire at once |
-    | pages of 500 | a fleet's list is never whole in memory |
+    | pages of 20 | a page of the largest objects there can be fits into the pod |
     | back-offs without end | 403 and 503 are waited out, up to 15 s apart |
     | error delays up to 30 s | the default blinds an object for ten minutes |
     | no worker limit | with one, an index deadlocks |
@@ -79,7 +79,7 @@ def settings() -> kopf.OperatorSettings:
     chosen.watching.client_timeout = 660
     chosen.watching.connect_timeout = 10
     chosen.watching.reconnect_backoff = 1.0
-    chosen.watching.chunk_size = 500
+    chosen.watching.chunk_size = 20
     chosen.networking.request_timeout = 20
     chosen.networking.connect_timeout = 5
     chosen.networking.error_backoffs = JitteredForever()

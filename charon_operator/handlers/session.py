@@ -22,6 +22,7 @@ from typing import Any
 
 import aiohttp
 import kopf
+from aiohttp.connector import Connection
 
 from charon_operator.clients import kube_access
 from charon_operator.handlers import watched
@@ -31,7 +32,9 @@ from charon_operator.model.workload import Key
 
 _log = logging.getLogger(__name__)
 
-_MAX_LIST_BYTES = 256 * 2**20
+# Decoded, small fields take eight times their bytes, and a pod of 512 MiB must outlive that. A page
+# of 20 of the largest objects that etcd takes (1.5 MiB) is within.
+_MAX_LIST_BYTES = 40 * 2**20
 _FIRST_PAUSE_S = 1.0
 _LAST_PAUSE_S = 15.0
 _CALM_S = 60.0
@@ -58,6 +61,10 @@ class Lists:
         kind = self._paths.get(path.replace(inside.group(0), "") if inside else path)
         return (kind, inside.group(1) if inside else "") if kind else None
 
+    def heard(self, scope: watched.Scope) -> None:
+        """A watch was granted; Kopf opens one anew whenever it is silent for long."""
+        self._store.heard(scope[0])
+
     def take(self, scope: watched.Scope, page: Mapping[str, Any], *, first: bool) -> None:
         """Store one page; the last one says what there is no more."""
         kind, namespace = scope
@@ -76,6 +83,13 @@ def response_class(lists: Lists) -> type[aiohttp.ClientResponse]:
     """A response whose JSON, when it is a list of a watched kind, goes to the snapshot."""
 
     class Listening(aiohttp.ClientResponse):
+        async def start(self, connection: Connection) -> aiohttp.ClientResponse:
+            await super().start(connection)
+            scope = lists.scope(self.url.path) if self.ok and "watch" in self.url.query else None
+            if scope is not None:
+                lists.heard(scope)
+            return self
+
         async def json(
             self,
             *,
@@ -93,17 +107,17 @@ def response_class(lists: Lists) -> type[aiohttp.ClientResponse]:
     return Listening
 
 
-async def _bounded(response: aiohttp.ClientResponse) -> bytes:
+async def _bounded(response: aiohttp.ClientResponse) -> bytearray:
     held = bytearray()
     async for chunk in response.content.iter_any():
         held += chunk
         if len(held) > _MAX_LIST_BYTES:
             response.close()
             raise aiohttp.ClientPayloadError("a list is too long")
-    return bytes(held)
+    return held
 
 
-def _page(raw: bytes) -> Mapping[str, Any]:
+def _page(raw: bytearray) -> Mapping[str, Any]:
     # What Kopf takes for a broken connection makes it list again, a second later.
     try:
         page = json.loads(raw)

@@ -16,13 +16,13 @@ import logging
 import random
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 import kopf
 import yarl
 
 from charon_operator.clients import kube, kube_access
-from charon_operator.handlers import informer, life, session, watched
+from charon_operator.handlers import informer, labels, life, session, watched
 from charon_operator.handlers.watched import Standing, Survey
 from charon_operator.loop import snapshot
 from charon_operator.loop.snapshot import Kind
@@ -41,6 +41,8 @@ _LAST_PAUSE_S = 15.0
 # A life this long has recovered: the next death is a new trouble.
 _HEALTHY_S = 60.0
 _ASK_AGAIN_S = 2.0
+# How long APIs that can be done without are waited for.
+_PATIENCE_S = 60.0
 _READ_LABELS_EVERY_S = 5.0
 
 
@@ -52,10 +54,12 @@ class InformerThread:
         access: how the API server is reached.
         namespaces: watched; none means all.
         survey_every_s: how often to look for APIs and rights that came or went.
+        patience_s: how long APIs that can be done without are waited for at the start.
 
     Attributes:
         restarts: lives that ended without being asked to.
-        problems: what people must mend, a sentence each (missing CRDs, missing rights).
+        blocking: what people must mend, a sentence each, before any app is controlled by what is
+            there now.
     """
 
     def __init__(
@@ -65,13 +69,18 @@ class InformerThread:
         *,
         namespaces: Sequence[str] = (),
         survey_every_s: float = 20.0,
+        patience_s: float = _PATIENCE_S,
     ) -> None:
         self.restarts = 0
-        self.problems: tuple[str, ...] = ()
+        self.blocking: tuple[str, ...] = ()
+        self._surveyed: tuple[str, ...] = ()
+        self._unread: tuple[str, ...] = ()
+        self._lacking_since_s: float | None = None
         self._store = store
         self._access = access
         self._namespaces = tuple(namespaces)
         self._survey_every_s = survey_every_s
+        self._patience_s = patience_s
         self._stopping = threading.Event()
         self._end_life: Callable[[], None] = lambda: None
         self._thread = threading.Thread(target=self._run, name="informer", daemon=True)
@@ -89,6 +98,11 @@ class InformerThread:
         if self._thread.is_alive():
             self._thread.join(timeout_s)
         return not self._thread.is_alive()
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """What people must mend, a sentence each: missing CRDs, rights or answers."""
+        return (*self._surveyed, *self._unread)
 
     @property
     def alive(self) -> bool:
@@ -142,7 +156,7 @@ class InformerThread:
             raise RuntimeError("Kopf ended by itself")
 
     async def _watch(self, found: Survey, over: asyncio.Event, end: life.Deadline) -> None:
-        kinds = {kind for (kind, _), standing in found.items() if standing is Standing.ALLOWED}
+        kinds = {kind for (kind, _), one in found.items() if one.standing is Standing.ALLOWED}
         prefix = yarl.URL(self._access.server).path
         login = session.Login(self._access, session.Lists(self._store, prefix))
         where = {"namespaces": self._namespaces} if self._namespaces else {"clusterwide": True}
@@ -160,15 +174,29 @@ class InformerThread:
             await login.close()
 
     async def _first_survey(self, client: kube.KubeClient, over: asyncio.Event) -> Survey | None:
-        """Ask until the API server has answered for every API; None when stopped."""
+        """Ask until the API server has answered for what must be known; None when stopped."""
         while not over.is_set():
             found = await watched.survey(client, self._namespaces)
-            if Standing.UNKNOWN not in found.values():
+            if self._suffices(watched.unknown(found)):
                 return found
-            self.problems = ("the API server does not answer",)
+            self._tell(found)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(over.wait(), random.uniform(_ASK_AGAIN_S / 2, _ASK_AGAIN_S))
         return None
+
+    def _suffices(self, unknown: Collection[Kind]) -> bool:
+        """Whether to begin: all is known, or for a while all but what can be done without.
+
+        Such an API may answer 500 for good (a conversion webhook that is gone), and the reason to
+        wait for it goes no further than itself. It is looked for again while the life lasts.
+        """
+        if not unknown or any(watched.RESOURCES[kind].awaited for kind in unknown):
+            self._lacking_since_s = None
+            return not unknown
+        now_s = time.monotonic()
+        if self._lacking_since_s is None:
+            self._lacking_since_s = now_s
+        return now_s - self._lacking_since_s >= self._patience_s
 
     async def _look_again(
         self, client: kube.KubeClient, before: Survey, over: asyncio.Event
@@ -177,7 +205,11 @@ class InformerThread:
         while True:
             await asyncio.sleep(self._survey_every_s)
             now = await watched.survey(client, self._namespaces)
-            news = {s: v for s, v in now.items() if v not in (Standing.UNKNOWN, before[s])}
+            news = {
+                scope: one.standing
+                for scope, one in now.items()
+                if one.standing not in (Standing.UNKNOWN, before[scope].standing)
+            }
             if news or self._access.fingerprint() != files:
                 _log.info("The informer begins anew for %s", ", ".join(_words(news)) or "a new CA")
                 over.set()
@@ -185,36 +217,43 @@ class InformerThread:
 
     async def _read_labels(self, client: kube.KubeClient) -> None:
         """Labels of the namespaces we serve, where listing all namespaces is not for us."""
-        silent: set[str] = set()
         while True:
-            for namespace in self._namespaces:
-                answer = await client.get(f"/api/v1/{Kind.NAMESPACES}/{namespace}")
-                if answer.ok:
-                    self._store.put(Kind.NAMESPACES, answer.body)
-                elif answer.status == 403 and namespace not in silent:
-                    silent.add(namespace)
-                    problem = f"namespace {namespace} may not be read: its labels are not heeded"
-                    self.problems = (*self.problems, problem)
-                    _log.warning("%s", problem)
+            unread = await labels.read(client, self._store, self._namespaces)
+            _warn(unread, self._unread)
+            self._unread = unread
             await asyncio.sleep(_READ_LABELS_EVERY_S)
 
     def _adopt(self, found: Survey) -> None:
         """Tell what is watched; an API that is not served has no objects."""
-        self.problems = tuple(watched.problems(found))
-        for problem in self.problems:
-            _log.warning("%s", problem)
+        self._tell(found)
         needed = [
             scope
-            for scope, standing in found.items()
-            if standing is Standing.ALLOWED or watched.RESOURCES[scope[0]].required
+            for scope, one in found.items()
+            if one.standing is Standing.ALLOWED or watched.RESOURCES[scope[0]].required
         ]
+        needed += [(Kind.NAMESPACES, namespace) for namespace in self._namespaces]
         self._store.expect(needed)
-        for (kind, namespace), standing in found.items():
-            if standing is Standing.ABSENT:
+        for (kind, namespace), one in found.items():
+            if one.standing is Standing.ABSENT:
                 self._store.relisted(kind, (), namespace)
 
+    def _tell(self, found: Survey) -> None:
+        problems = watched.problems(found)
+        told = tuple(problems.values())
+        _warn(told, self._surveyed)
+        self._surveyed = told
+        self.blocking = tuple(
+            problem for (kind, _), problem in problems.items() if watched.RESOURCES[kind].required
+        )
 
-def _words(news: Survey) -> list[str]:
+
+def _warn(problems: Sequence[str], known: Collection[str]) -> None:
+    for problem in problems:
+        if problem not in known:
+            _log.warning("%s", problem)
+
+
+def _words(news: Mapping[watched.Scope, Standing]) -> list[str]:
     return [f"{kind}: {standing}" for (kind, _), standing in news.items()]
 
 

@@ -1,13 +1,15 @@
 """Which APIs are watched, and which of them this cluster and our rights allow right now.
 
 Reads: lists of one item each, and discovery where a list is not found. Gives: `survey` -> for each
-kind and namespace whether it can be watched. Never: takes a server in trouble for a missing API.
+kind and namespace whether it can be watched, and what was said. Never: takes a server in trouble
+for a missing API.
 """
 
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 from charon_operator import names
 from charon_operator.clients import kube
@@ -19,12 +21,18 @@ Scope = tuple[Kind, str]
 
 @dataclass(frozen=True, slots=True)
 class Resource:
-    """One API. Without a required one no app can be controlled."""
+    """One API.
+
+    Attributes:
+        required: without it no app can be controlled.
+        awaited: nothing is begun while nobody knows whether there are such objects.
+    """
 
     group: str
     version: str
     required: bool
     namespaced: bool = True
+    awaited: bool = True
 
     @property
     def root(self) -> str:
@@ -32,14 +40,17 @@ class Resource:
         return f"/apis/{self.group}/{self.version}" if self.group else f"/api/{self.version}"
 
 
+# Not to know is unsafe of an HPA (two would write) and of a namespace (its label stops all writes).
+# It is safe of a ScaledObject, as KEDA moves replicas by an HPA of its own, which is seen, and of a
+# budget, as it is read again before every write, which fails with that read.
 RESOURCES: Mapping[Kind, Resource] = {
     Kind.APPS: Resource(names.GROUP, names.VERSION, required=True),
     Kind.POLICIES: Resource(names.GROUP, names.VERSION, required=True),
     Kind.DEPLOYMENTS: Resource(names.APPS, "v1", required=True),
     Kind.STATEFUL_SETS: Resource(names.APPS, "v1", required=True),
     Kind.HPAS: Resource(names.AUTOSCALING, "v2", required=False),
-    Kind.SCALED_OBJECTS: Resource(names.KEDA, "v1alpha1", required=False),
-    Kind.BUDGETS: Resource(names.POLICY, "v1", required=False),
+    Kind.SCALED_OBJECTS: Resource(names.KEDA, "v1alpha1", required=False, awaited=False),
+    Kind.BUDGETS: Resource(names.POLICY, "v1", required=False, awaited=False),
     Kind.NAMESPACES: Resource("", "v1", required=False, namespaced=False),
 }
 
@@ -53,7 +64,14 @@ class Standing(StrEnum):
     UNKNOWN = "Unknown"  # no answer that can be relied on
 
 
-Survey = Mapping[Scope, Standing]
+class Finding(NamedTuple):
+    """A standing, and what was answered when that is nothing to rely on."""
+
+    standing: Standing
+    said: str = ""
+
+
+Survey = Mapping[Scope, Finding]
 
 
 def scopes(namespaces: Sequence[str]) -> list[Scope]:
@@ -70,42 +88,52 @@ def scopes(namespaces: Sequence[str]) -> list[Scope]:
 async def survey(client: kube.KubeClient, namespaces: Sequence[str]) -> Survey:
     """Ask what can be watched now."""
     wanted = scopes(namespaces)
-    found = await asyncio.gather(*(_standing(client, scope) for scope in wanted))
+    found = await asyncio.gather(*(_finding(client, scope) for scope in wanted))
     return dict(zip(wanted, found, strict=True))
 
 
-def problems(found: Survey) -> list[str]:
+def unknown(found: Survey) -> frozenset[Kind]:
+    """The kinds that nobody knows of."""
+    return frozenset(kind for (kind, _), one in found.items() if one.standing is Standing.UNKNOWN)
+
+
+def problems(found: Survey) -> Mapping[Scope, str]:
     """What people must mend, a sentence each; an optional API that is absent is no problem."""
-    return [
-        _problem(scope, standing)
-        for scope, standing in found.items()
-        if standing is Standing.FORBIDDEN
-        or (standing is Standing.ABSENT and RESOURCES[scope[0]].required)
-    ]
+    if all(one.standing is Standing.UNKNOWN for one in found.values()):
+        scope, one = next(iter(found.items()))
+        return {scope: f"the API server does not answer: {one.said}"}
+    return {
+        scope: _problem(scope, one)
+        for scope, one in found.items()
+        if one.standing in (Standing.FORBIDDEN, Standing.UNKNOWN)
+        or (one.standing is Standing.ABSENT and RESOURCES[scope[0]].required)
+    }
 
 
-def _problem(scope: Scope, standing: Standing) -> str:
+def _problem(scope: Scope, one: Finding) -> str:
     kind, namespace = scope
     group = RESOURCES[kind].group
     name = f"{kind}.{group}" if group else str(kind)
     where = f"in namespace {namespace}" if namespace else "in the cluster"
-    if standing is Standing.ABSENT:
+    if one.standing is Standing.ABSENT:
         return f"{name} is not served by this cluster: install the CRDs"
+    if one.standing is Standing.UNKNOWN:
+        return f"{name} cannot be listed {where}: mend what answers it, with: {one.said}"
     return f"{name} may not be listed {where}: grant the operator get, list and watch"
 
 
-async def _standing(client: kube.KubeClient, scope: Scope) -> Standing:
+async def _finding(client: kube.KubeClient, scope: Scope) -> Finding:
     kind, namespace = scope
     root = RESOURCES[kind].root
     inside = f"/namespaces/{namespace}" if namespace else ""
     answer = await client.get(f"{root}{inside}/{kind}", limit="1")
     if answer.ok:
-        return Standing.ALLOWED
+        return Finding(Standing.ALLOWED)
     if answer.says(403):
-        return Standing.FORBIDDEN
+        return Finding(Standing.FORBIDDEN)
     if answer.status == 404 and await _is_absent(client, kind):
-        return Standing.ABSENT
-    return Standing.UNKNOWN
+        return Finding(Standing.ABSENT)
+    return Finding(Standing.UNKNOWN, f"{answer.status or ''} {answer.detail}".strip())
 
 
 async def _is_absent(client: kube.KubeClient, kind: Kind) -> bool:

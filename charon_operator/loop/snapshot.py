@@ -100,6 +100,11 @@ class Snapshot:
         with self._lock:
             self._expected = frozenset(scopes)
 
+    def heard(self, kind: Kind) -> None:
+        """A watch of a kind was granted, though it may have nothing to tell."""
+        with self._lock:
+            self._seen_at_s[kind] = self._clock.monotonic_s()
+
     def put(self, kind: Kind, body: Body) -> None:
         """An object is, or has changed to, this; an older version than the one held is dropped."""
         with self._lock:
@@ -161,11 +166,12 @@ class Snapshot:
         with self._lock:
             return self._expected is not None and self._expected <= self._listed
 
-    @property
-    def seen_at_s(self) -> Mapping[Kind, float]:
-        """When each kind was last heard of, on the monotonic clock."""
+    def silent_s(self) -> Mapping[Kind, float]:
+        """Seconds since each watched kind was last heard of; one never heard of is left out."""
+        now_s = self._clock.monotonic_s()
         with self._lock:
-            return dict(self._seen_at_s)
+            watched = {kind for kind, _ in self._expected or ()}
+            return {k: now_s - seen_s for k, seen_s in self._seen_at_s.items() if k in watched}
 
     def apps(self) -> Sequence[ChargedApp | Broken]:
         """All ChargedApps, in the order of their names."""

@@ -86,6 +86,12 @@ class Metrics:
         gauge = prometheus_client.Gauge(name.value, text, registry=self.registry)
         gauge.set_function(value)
 
+    def gauges(
+        self, name: Metric, text: str, label: str, values: Callable[[], Iterable[tuple[str, float]]]
+    ) -> None:
+        """Gauges by one label, asked at every scrape; what is not given is not there."""
+        self.registry.register(_Gauges(name, text, label, values))
+
     def total(self, name: Metric, text: str, value: Callable[[], float]) -> None:
         """A counter whose total somebody else keeps, asked at every scrape."""
         self.registry.register(_Total(name, text, value))
@@ -137,6 +143,20 @@ class _Total(registry.Collector):
 
     def collect(self) -> Iterator[_Family]:
         yield core.CounterMetricFamily(self._name, self._text, value=self._value())
+
+
+class _Gauges(registry.Collector):
+    def __init__(
+        self, name: Metric, text: str, label: str, values: Callable[[], Iterable[tuple[str, float]]]
+    ) -> None:
+        self._name, self._text, self._label = name.value, text, label
+        self._values = values
+
+    def collect(self) -> Iterator[_Family]:
+        family = core.GaugeMetricFamily(self._name, self._text, labels=(self._label,))
+        for label, value in self._values():
+            family.add_metric((label,), value)
+        yield family
 
 
 class _Apps(registry.Collector):

@@ -26,7 +26,7 @@ from tests.loop import cluster_bodies as make
         ("watching.client_timeout", 660),
         ("watching.connect_timeout", 10),
         ("watching.reconnect_backoff", 1.0),
-        ("watching.chunk_size", 500),
+        ("watching.chunk_size", 20),
         ("watching.initial_streaming", False),
         ("networking.request_timeout", 20),
         ("networking.connect_timeout", 5),

@@ -10,7 +10,7 @@ import pytest
 from aiohttp import test_utils, web
 
 from charon_operator.clients import kube_access
-from charon_operator.handlers import session
+from charon_operator.handlers import informer, session
 from charon_operator.loop.snapshot import Kind, Snapshot
 from tests.loop import cluster_bodies as make
 
@@ -73,11 +73,12 @@ class Server:
 
     def __init__(self) -> None:
         self.body: bytes = b""
+        self.status = 200
         self.seen: list[str] = []
 
     async def handle(self, request: web.Request) -> web.Response:
         self.seen.append(request.headers.get("Authorization", ""))
-        return web.Response(body=self.body, content_type="application/json")
+        return web.Response(body=self.body, status=self.status, content_type="application/json")
 
 
 @pytest.fixture
@@ -111,6 +112,46 @@ async def test_kopf_gets_an_empty_page_and_the_snapshot_the_objects(
         body = await answer.json()
     assert (body["kind"], body["items"]) == ("ChargedAppList", [])
     assert names(store) == ["a", "b"]
+    await login.close()
+
+
+@pytest.mark.parametrize(("path", "heard"), [("chargedapps", True), ("controlpolicies", False)])
+async def test_a_granted_watch_is_heard_and_a_refused_one_is_not(
+    store: Snapshot,
+    server: tuple[Server, str],
+    access: kube_access.Access,
+    path: str,
+    heard: bool,
+) -> None:
+    fake, url = server
+    fake.status = 200 if heard else 503
+    store.expect([(Kind.APPS, ""), (Kind.POLICIES, "")])
+    login = session.Login(access, session.Lists(store))
+    info = await login.log_in()
+    address = f"{url}apis/charon.dev/v1alpha1/{path}?watch=true"
+    async with info.aiohttp_session.get(address):
+        assert set(store.silent_s()) == ({Kind.APPS} if heard else set())
+    await login.close()
+
+
+async def test_a_page_too_long_for_the_pod_is_a_broken_connection_to_kopf(
+    store: Snapshot,
+    server: tuple[Server, str],
+    access: kube_access.Access,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    largest = informer.settings().watching.chunk_size * 3 * 2**19
+    # Of a pod of 512 MiB, the page's bytes and eight times as much for what is in them.
+    assert largest < session._MAX_LIST_BYTES <= 40 * 2**20
+    monkeypatch.setattr(session, "_MAX_LIST_BYTES", 100)
+    fake, url = server
+    fake.body = json.dumps(page("a")).encode()
+    login = session.Login(access, session.Lists(store))
+    info = await login.log_in()
+    async with info.aiohttp_session.get(f"{url}apis/charon.dev/v1alpha1/chargedapps") as answer:
+        with pytest.raises(aiohttp.ClientPayloadError, match="too long"):
+            await answer.json()
+    assert names(store) == []
     await login.close()
 
 

@@ -327,9 +327,14 @@ def test_a_missing_right_is_named_and_the_rest_is_watched(
         bed.apply(RIGHTS.format(**role, more=more))
         wait_until(lambda: not informer.problems, "the granted right to be noticed")
         wait_until(lambda: store.synced, "the rest to be listed")
-        assert Kind.HPAS in store.seen_at_s
+        assert Kind.HPAS in store.silent_s()
+        assert informer.blocking == ()
+        bed.kubectl("delete", f"clusterrole/{namespace}")
+        wait_until(lambda: informer.blocking, "the rights taken away to be noticed")
+        assert store.synced
     finally:
-        bed.kubectl("delete", f"clusterrole/{namespace}", f"clusterrolebinding/{namespace}")
+        bed.kubectl("delete", "--ignore-not-found", f"clusterrole/{namespace}")
+        bed.kubectl("delete", f"clusterrolebinding/{namespace}")
 
 
 def test_rights_in_one_namespace_are_enough_to_serve_it(
@@ -353,6 +358,21 @@ def test_rights_in_one_namespace_are_enough_to_serve_it(
     wait_until(lambda: app_of(store, namespace), "the app")
     wait_until(lambda: store.namespace_labels(namespace).get("team") == "a", "its labels")
     assert informer.problems == ()
+
+
+def test_nothing_is_synced_before_the_labels_of_a_namespace_are_read(
+    bed: testbed.Testbed, begin: Begin, namespace: str, proxy: apifault.ApiFault, behind: Path
+) -> None:
+    bed.kubectl("label", "namespace", namespace, f"{names.LABEL_FORCE_ADVISORY}=yes")
+    bed.apply(app_body(namespace))
+    refused = Rule(verbs=("get",), resource=names.NAMESPACES, do=apifault.refusal(500))
+    with proxy.broken(refused) as rule:
+        store, informer = begin(behind, namespaces=(namespace,))
+        wait_until(lambda: app_of(store, namespace) and rule.hits > 1, "the app, labels refused")
+        assert not store.synced
+        assert f"namespace {namespace} cannot be read" in informer.problems[0]
+    wait_until(lambda: store.synced, "the labels to be read")
+    assert names.LABEL_FORCE_ADVISORY in store.namespace_labels(namespace)
 
 
 def test_a_renewed_token_is_used_without_a_restart(

@@ -229,12 +229,17 @@ def test_synced_means_every_expected_kind_was_listed(store: Snapshot) -> None:
     assert store.synced
 
 
-def test_seen_at_is_of_the_monotonic_clock() -> None:
+def test_silence_is_of_what_is_watched_and_ends_with_whatever_is_heard() -> None:
     clock = make.SetClock()
     store = Snapshot(clock)
-    clock.monotonic = 77.0
+    store.expect([(Kind.DEPLOYMENTS, ""), (Kind.HPAS, "")])
+    for kind in (Kind.DEPLOYMENTS, Kind.SCALED_OBJECTS):
+        relist(store, kind)
+    clock.monotonic += 77.0
+    assert store.silent_s() == {Kind.DEPLOYMENTS: 77.0}
     store.put(Kind.DEPLOYMENTS, make.deployment())
-    assert store.seen_at_s == {Kind.DEPLOYMENTS: 77.0}
+    store.heard(Kind.HPAS)
+    assert store.silent_s() == {Kind.DEPLOYMENTS: 0.0, Kind.HPAS: 0.0}
 
 
 def test_labels_of_a_namespace_are_empty_when_they_may_not_be_read(store: Snapshot) -> None:

@@ -62,6 +62,14 @@ def test_app_when_it_cannot_be_controlled_then_nothing_is_wanted_of_it() -> None
     assert found[f"{Metric.CURRENT_REPLICAS},ptycho,workload"] == 2
 
 
+def test_gauges_when_one_is_not_given_then_it_is_not_there() -> None:
+    metrics, silent = Metrics(), {"deployments": 3.0}
+    metrics.gauges(Metric.INFORMER_SILENT, "Silence.", "kind", silent.items)
+    assert values(metrics)[f"{Metric.INFORMER_SILENT},deployments"] == 3
+    silent.clear()
+    assert not [name for name in values(metrics) if name.startswith(Metric.INFORMER_SILENT)]
+
+
 def test_decisions_when_made_then_are_counted_by_reason() -> None:
     metrics = Metrics()
     metrics.decided([view().outcome, view().outcome])

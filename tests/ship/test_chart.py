@@ -66,6 +66,7 @@ BAD_VALUES = {
     "a digest that is none": "image.digest=sha1:1",
     "a switch in words": "crds.install=maybe",
     "a port beyond ports": "service.port=70000",
+    "an interval without a unit": "serviceMonitor.interval=a5",
     "a cap of nothing": "settings.safety.max_replicas=0",
 }
 
@@ -134,6 +135,25 @@ def test_watching_some_namespaces_gives_no_rights_in_others() -> None:
     assert bound == {"team-a", "team-b", chart.NAMESPACE}
 
 
+def test_a_watched_namespace_is_read_by_the_binding_there_and_no_other() -> None:
+    namespaces = {("ClusterRole", "/namespaces", "get")}
+    for switch in ("true", "false"):
+        rendered = chart.documents(
+            *("--set", "watchNamespaces={a}", "--set", f"rbac.readNamespaces={switch}")
+        )
+        assert {rule for rule in rules_of(rendered) if rule[1] == "/namespaces"} == namespaces
+        assert not any(one["kind"] == "ClusterRoleBinding" for one in rendered)
+
+
+def test_a_monitor_without_a_service_is_refused() -> None:
+    told = chart.helm(
+        *("template", "x", chart.CHART, "--set", "serviceMonitor.create=true"),
+        *("--set", "service.create=false"),
+        check=False,
+    )
+    assert "serviceMonitor.create: there is no Service to scrape; set service.create too" in told
+
+
 def test_crds_are_kept_by_helm() -> None:
     kinds = [d for d in chart.documents() if d["kind"] == "CustomResourceDefinition"]
     assert len(kinds) == 2
@@ -149,12 +169,15 @@ def test_testbed_says_the_version_of_the_modules_it_is_built_from() -> None:
 
 def test_image_takes_only_what_the_lock_names() -> None:
     recipe = (chart.ROOT / "deploy" / "Containerfile").read_text(encoding="utf-8")
-    assert "--require-hashes" in recipe
+    installs = re.findall(r"pip .*install .*", recipe)
+    assert installs
+    assert all("--require-hashes" in install for install in installs)
     assert "USER 65532" in recipe
     sent = (chart.ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
     copied = re.findall(r"^COPY (?!--from)(.+) \S+$", recipe, re.MULTILINE)
     for name in " ".join(copied).split():
         assert f"!{name}" in sent
+        assert (chart.ROOT / name).exists()
 
 
 def test_chart_and_package_have_one_version() -> None:

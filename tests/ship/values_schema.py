@@ -50,6 +50,9 @@ def _values() -> dict[str, Any]:
             userRoles=_object(create=_SWITCH),
             admission=_object(fence=_SWITCH, authorizer=_SWITCH),
             service=_object(create=_SWITCH, port=_PORT, annotations=_TEXTS),
+            serviceMonitor=_object(
+                create=_SWITCH, interval=_text(pattern="^([0-9]+(ms|s|m|h))?$"), labels=_TEXTS
+            ),
             networkPolicy=_object(
                 enabled=_SWITCH,
                 scrapeFrom=_list(_ANY),
@@ -57,6 +60,7 @@ def _values() -> dict[str, Any]:
                 apiServerPorts=_list(_PORT),
             ),
             resources=_object(requests=_QUANTITIES, limits=_QUANTITIES),
+            commonLabels=_TEXTS,
             podAnnotations=_TEXTS,
             podLabels=_TEXTS,
             nodeSelector=_TEXTS,
