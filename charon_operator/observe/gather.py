@@ -8,6 +8,7 @@ import asyncio
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from charon_operator import settings
 from charon_operator.model.reading import (
