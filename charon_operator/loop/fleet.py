@@ -150,7 +150,9 @@ class Fleet:
         if not self._roster.changed or now_s < self._prompt_at_s:
             return
         self._prompt_at_s = now_s + _COALESCE_S
-        for group, keys in self._roster.schedule.gathered(self._roster.changed).items():
+        # Whose target is being moved has its turn after that.
+        still = [book.app.key for book in self._roster.of(self._roster.changed) if not book.moving]
+        for group, keys in self._roster.schedule.gathered(still).items():
             if self._begin(group, keys):
                 self._roster.changed.difference_update(keys)
 
@@ -189,9 +191,15 @@ class Fleet:
         try:
             books = [book for book in self._roster.of(keys) if not book.moving]
             await self._compile(books)
+            asked = {book.app.key: book.app for book in books if not self._assembly.is_stale(book)}
             readings = await self._read(group, books)
-            # Meanwhile an app may have gone or changed: what is decided on is what is there now.
-            books = [book for book in self._roster.of(keys) if not book.moving]
+            # Meanwhile an app may have gone or changed: an answer to its old queries says nothing
+            # of the new ones. What has changed has a prompt turn of its own.
+            books = [
+                book
+                for book in self._roster.of(keys)
+                if not book.moving and book.app is asked.get(book.app.key)
+            ]
             self._decide(group, books, readings)
             self._attain(group, books)
         except Exception:

@@ -148,6 +148,50 @@ async def test_app_when_new_or_changed_then_is_looked_at_before_its_period() -> 
         await until(lambda: world.status().get("observedGeneration") == 2)
 
 
+@pytest.mark.parametrize("changed", ["spec", "namesake"])
+async def test_app_when_changed_during_a_gather_then_is_asked_anew_before_it_is_judged(
+    changed: str,
+) -> None:
+    world = World(1)
+    await world.observed()
+    world.store.hang = asyncio.Event()
+    other = app("app-0", 2, indicators=[{"name": "load", "query": "sum(other)"}])
+    if changed == "namesake":
+        other["metadata"]["uid"] = "another"
+    async with running(world):
+        asked = len(world.store.asked)
+        world.clock.now_s += 6
+        await until(lambda: len(world.store.asked) > asked)
+        turns = len(world.journal.kind("turn"))
+        world.snapshot.put(Kind.APPS, other)
+        book = world.fleet._roster.books
+        await until(lambda: book[Key("ns", "app-0")].app.generation == 2)
+        world.clock.now_s += 1
+        world.store.hang.set()
+        await until(lambda: len(world.journal.kind("turn")) > turns)
+        assert len(world.store.asked) == asked + 2
+
+
+async def test_app_when_changed_during_a_move_then_is_looked_at_once_that_is_over() -> None:
+    world = World(1)
+    world.snapshot.put(Kind.POLICIES, policy(3600))
+    await world.step(0)
+    world.cluster.hang["app-0"] = release = asyncio.Event()
+    world.store.values["app-0"] = 500.0
+    async with running(world):
+        world.clock.now_s += 7200
+        await until(lambda: any(kind == "status" for kind, _ in world.cluster.log))
+        await until(lambda: world.fleet._roster.books[Key("ns", "app-0")].moving)
+        world.put_app("app-0", generation=2)
+        await until(lambda: world.fleet._roster.changed)
+        world.clock.now_s += 1
+        await until(lambda: world.fleet.heartbeat_s == world.clock.now_s)
+        release.set()
+        await until(lambda: not world.fleet._roster.books[Key("ns", "app-0")].moving)
+        world.clock.now_s += 1
+        await until(lambda: world.status().get("observedGeneration") == 2)
+
+
 async def test_app_when_gone_then_its_series_and_memory_are_gone() -> None:
     world = World(2)
     await world.observed()

@@ -91,6 +91,24 @@ async def test_conflict_when_it_never_ends_then_is_given_up_after_three_more_tri
     assert len(world.cluster.scaled()) == 4
 
 
+async def test_spec_when_changed_during_a_conflict_then_is_not_judged_by_old_readings() -> None:
+    world = World()
+    await world.observed()
+
+    def changes(_: Target) -> WriteResult:
+        world.put_app("app-0", generation=2)
+        world.fleet._roster.refresh()
+        return WriteResult(WriteOutcome.CONFLICT)
+
+    world.cluster.on_scale = changes
+    world.store.values["app-0"] = 500.0
+    await world.step()
+    assert len(world.cluster.scaled()) == 1
+    world.cluster.on_scale = lambda _: None
+    await world.step(0.5)
+    assert world.cluster.scaled()[1:] == [("app-0", 5)]
+
+
 async def test_write_when_refused_then_backs_off_and_says_why_and_others_go_on() -> None:
     world = World(2)
     await world.observed()
