@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 
 from charon_operator.decide import blind, case
 from charon_operator.decide.case import Case
-from charon_operator.model.decision import Decision
 from charon_operator.model.facts import AppFacts, Outcome
 from charon_operator.model.memory import Action, AppMemory, FleetMemory, Written
 from charon_operator.model.workload import Key
@@ -48,18 +47,16 @@ def turn(
     return TurnResult(memory.updated(learnt), tuple(outcome for _, outcome in settled))
 
 
-def acted(
-    memory: FleetMemory, key: Key, decision: Decision, now_s: float, outcome: WriteOutcome
-) -> FleetMemory:
+def acted(memory: FleetMemory, key: Key, action: Action, outcome: WriteOutcome) -> FleetMemory:
     """Remember a write that was tried. One that may have been applied counts as applied."""
     app = memory.apps.get(key)
     if app is None or outcome not in (WriteOutcome.WRITTEN, WriteOutcome.UNREACHABLE):
         return memory
     written = None
     if outcome is WriteOutcome.WRITTEN:
-        written = Written(decision.final, app.target_generation)
-    action = Action(now_s, decision.current, decision.final)
-    changed = replace(app, acted_at_s=now_s, actions=(*app.actions, action), written=written)
+        written = Written(action.to, app.target_generation)
+    actions = (*app.actions, action)
+    changed = replace(app, acted_at_s=action.time_s, actions=actions, written=written)
     return memory.updated({key: changed})
 
 

@@ -203,7 +203,7 @@ def test_write_that_may_have_been_applied_counts_as_acted(
     result: WriteOutcome, counts: bool
 ) -> None:
     known, outcome = build.one(ratio(3, 80.0, 1000.0), 1000.0)
-    after = acted(known, outcome.key, outcome.decision, 1001.0, result).apps[build.KEY]
+    after = acted(known, outcome.key, build.tried(outcome, 1001.0), result).apps[build.KEY]
     assert (after.acted_at_s == 1001.0) is counts
     assert bool(after.actions) is counts
     assert (after.written is not None) is (result is WriteOutcome.WRITTEN)
