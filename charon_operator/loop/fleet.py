@@ -82,8 +82,8 @@ class Fleet:
         self._turning: dict[Group, asyncio.Task[None]] = {}
         self._attaining: set[asyncio.Task[None]] = set()
         self._prompt_at_s = 0.0
-        # Until the Lease was ours, others may have acted; afterwards until somebody else had it.
-        self._others_acted = True
+        # The term of leadership that all that is remembered belongs to.
+        self._term: int | None = None
         self._blind = False
         self._publish()
 
@@ -133,17 +133,18 @@ class Fleet:
             _log.exception("The fleet's loop failed; it goes on")
 
     def _notice_leader(self) -> bool:
-        """Whether to think: while leading, and after that for as long as nobody else has led."""
-        leader = self._leader
-        if leader.leading:
-            if self._others_acted:
-                self._others_acted = False
-                self._decider.begin_anew()
-                self._roster.begin_anew()
-            return True
-        if leader.holder not in ("", leader.identity):
-            self._others_acted = True
-        return not self._others_acted
+        """Begin anew with a new term, as others may have acted; whether to think at all."""
+        term = self._leader.term
+        if self._leader.leading and term is not None and term != self._term:
+            self._term = term
+            self._decider.begin_anew()
+            self._roster.begin_anew()
+        return self._thinks
+
+    @property
+    def _thinks(self) -> bool:
+        """While leading, and after that for as long as nobody else is known to have led."""
+        return self._term is not None and self._leader.term == self._term
 
     def _prompt(self, now_s: float) -> None:
         """Look at apps that are new or changed at once, together."""
@@ -302,7 +303,9 @@ class Fleet:
             _log.exception("app=%s the operator failed on it", book.app.key)
 
     def _views(self) -> Collection[View]:
-        return [book.view for book in list(self._roster.books.values()) if book.view is not None]
+        # Two processes that tell of one app would be two series, and an HPA obeys the larger.
+        books = list(self._roster.books.values()) if self._thinks else ()
+        return [book.view for book in books if book.view is not None]
 
     def _publish(self) -> None:
         metrics = self.metrics

@@ -174,18 +174,30 @@ async def test_lease_when_lost_then_no_target_is_written(when: str) -> None:
     assert world.cluster.scaled() == []
 
 
-async def test_lease_when_regained_after_another_led_then_is_looked_at_first() -> None:
+@pytest.mark.parametrize("noticed", [True, False], ids=["seen to lead", "came and went"])
+async def test_lease_when_regained_after_another_led_then_is_looked_at_first(noticed: bool) -> None:
     world = World()
     await world.observed()
-    world.leader.leading, world.leader.holder = False, "other"
-    world.fleet._tick()
-    world.leader.leading, world.leader.holder = True, "me"
+    world.leader.leading = False
+    if noticed:
+        world.leader.term = None
+        world.fleet._tick()
+    world.leader.leading, world.leader.term = True, 2
     world.store.values["app-0"] = 500.0
     await world.step()
     assert world.cluster.scaled() == []
     await world.step()
     assert world.cluster.scaled() == [("app-0", 5)]
     assert len(world.journal.kind("start")) == 2
+
+
+async def test_lease_when_lost_then_series_last_until_another_has_led() -> None:
+    world = World()
+    await world.observed()
+    world.leader.leading = False
+    assert b"charon_desired_replicas{" in world.fleet.metrics.text()
+    world.leader.term = None
+    assert b"charon_desired_replicas{" not in world.fleet.metrics.text()
 
 
 async def test_kill_switch_of_a_namespace_when_set_then_no_target_is_written() -> None:
