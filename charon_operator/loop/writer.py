@@ -134,7 +134,8 @@ class Writer:
             return True
         decision = move.view.outcome.decision
         _log.warning("app=%s intent not written: %s", move.book.app.key, result.detail)
-        if result.outcome is WriteOutcome.REFUSED and decision.final > decision.current:
+        again = result.outcome is WriteOutcome.REFUSED or move.book.statuses.failures > 1
+        if again and decision.final > decision.current:
             # A status nobody can write must not keep an app from what it needs; after a crash it
             # is the lowering that has to wait, and that waits from the start anyway.
             return True

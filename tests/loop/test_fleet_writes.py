@@ -157,6 +157,31 @@ async def test_intent_when_unreachable_then_the_target_is_not_written() -> None:
     assert world.cluster.scaled() == [("app-0", 5)]
 
 
+@pytest.mark.parametrize("outcome", [WriteOutcome.UNREACHABLE, WriteOutcome.CONFLICT])
+@pytest.mark.parametrize("value", [500.0, 100.0], ids=["raise", "lowering"])
+async def test_intent_when_it_fails_for_ever_then_only_lowering_waits(
+    value: float, outcome: WriteOutcome
+) -> None:
+    world = World()
+    await world.observed()
+    world.cluster.on_status = lambda _: WriteResult(outcome)
+    world.store.values["app-0"] = value
+    await world.step()
+    assert world.cluster.scaled() == []
+    await world.step()
+    assert world.cluster.scaled() == ([("app-0", 5)] if value > 200 else [])
+
+
+async def test_intent_when_its_app_is_gone_then_the_target_is_not_written() -> None:
+    world = World()
+    await world.observed()
+    world.cluster.on_status = lambda _: WriteResult(WriteOutcome.GONE)
+    world.store.values["app-0"] = 500.0
+    for _ in range(3):
+        await world.step()
+    assert world.cluster.scaled() == []
+
+
 @pytest.mark.parametrize("when", ["before the turn", "after the intent"])
 async def test_lease_when_lost_then_no_target_is_written(when: str) -> None:
     world = World()
