@@ -124,6 +124,7 @@ class Fleet:
             if not self._snapshot.synced or not self._notice_leader():
                 return
             self._decider.forget(self._roster.refresh())
+            self._roster.rouse()
             for due in self._roster.schedule.due(now_s):
                 self.metrics.turn_late_seconds.observe(due.late_s)
                 self._begin(due.group, due.keys)

@@ -11,9 +11,10 @@ from charon_operator.loop.snapshot import Kind
 from charon_operator.model.workload import Key
 from charon_operator.names import ConditionType
 from charon_operator.observe import queries
+from charon_operator.ports import WriteOutcome, WriteResult
 from charon_operator.record import journal, status
 from tests.loop import cluster_bodies
-from tests.loop.fleet_world import World, app, policy
+from tests.loop.fleet_world import World, app, policy, refused
 
 
 @asynccontextmanager
@@ -190,6 +191,52 @@ async def test_app_when_changed_during_a_move_then_is_looked_at_once_that_is_ove
         await until(lambda: not world.fleet._roster.books[Key("ns", "app-0")].moving)
         world.clock.now_s += 1
         await until(lambda: world.status().get("observedGeneration") == 2)
+
+
+@pytest.mark.parametrize("what", ["scale", "status"])
+async def test_write_when_it_failed_then_is_tried_again_before_its_period(what: str) -> None:
+    world = World(1)
+    world.snapshot.put(Kind.POLICIES, policy(3600))
+    await world.step(0)
+    failed = WriteResult(WriteOutcome.UNREACHABLE)
+    tried = list[object]()
+    on = {"scale": "on_scale", "status": "on_status"}[what]
+    setattr(world.cluster, on, lambda name: tried.append(name) or failed)
+    world.store.values["app-0"] = 500.0
+    async with running(world):
+        world.clock.now_s += 7200
+        await until(lambda: tried)
+        await until(lambda: not world.fleet._roster.books[Key("ns", "app-0")].moving)
+        setattr(world.cluster, on, lambda _: None)
+        world.clock.now_s += 2
+        await until(
+            lambda: ("app-0", 5) in world.cluster.scaled() and "conditions" in world.status()
+        )
+
+
+async def test_apps_when_policies_are_listed_anew_then_have_no_turn_more_and_rest_on() -> None:
+    world = World(1)
+    await world.observed()
+    world.cluster.on_scale = lambda _: refused()
+    world.store.values["app-0"] = 500.0
+    await world.step()
+    roster, book = world.fleet._roster, world.fleet._roster.books[Key("ns", "app-0")]
+    roster.changed.clear()
+    until_s = book.moves.until_s
+    world.snapshot.relisted(Kind.POLICIES, world.snapshot.listed(Kind.POLICIES, [policy()]))
+    world.cluster.put(cluster_bodies.deployment("another"))
+    roster.refresh()
+    assert roster.changed == set()
+    assert book.moves.until_s == until_s > world.clock.now_s
+
+
+async def test_namespace_when_its_last_app_is_gone_then_its_tenant_is_forgotten() -> None:
+    world = World(1)
+    await world.step()
+    assert list(world.fleet._roster._tenants) == ["ns"]
+    world.drop_app("app-0")
+    await world.step()
+    assert world.fleet._roster._tenants == {}
 
 
 async def test_app_when_gone_then_its_series_and_memory_are_gone() -> None:
