@@ -149,6 +149,7 @@ class Metric(StrEnum):
     QUERIES = "charon_queries_total"
     QUERY_REQUESTS = "charon_query_requests_total"
     TURN_SECONDS = "charon_turn_seconds"
+    TURNS_SKIPPED = "charon_turns_skipped_total"
     TURN_LATE_SECONDS = "charon_turn_late_seconds"
     METRIC_TO_PATCH = "charon_metric_to_patch_seconds"
     PIPELINE_DEAD_TIME = "charon_pipeline_dead_time_seconds"

@@ -39,6 +39,8 @@ _TICK_S: Final = 1.0
 _COALESCE_S: Final = 0.5
 # Of a period, what gathering may take: the rest is for deciding and writing.
 _GATHER_SHARE: Final = 0.8
+# A thousand new apps compile in a fraction of it.
+_COMPILE_S: Final = 30.0
 _GRACE_S: Final = 5.0
 _NOTHING: Final[Readings] = {}
 
@@ -127,7 +129,8 @@ class Fleet:
             self._roster.rouse()
             for due in self._roster.schedule.due(now_s):
                 self.metrics.turn_late_seconds.observe(due.late_s)
-                self._begin(due.group, due.keys)
+                if not self._begin(due.group, due.keys):
+                    self.metrics.turns_skipped.inc()
             self._prompt(now_s)
         except Exception:
             # Whatever it is, the next tick is a second away and has nothing of this one.
@@ -210,8 +213,14 @@ class Fleet:
 
     async def _compile(self, books: Iterable[Book]) -> None:
         stale = [book for book in books if self._assembly.is_stale(book)]
-        if stale:
-            await asyncio.to_thread(self._assembly.compile, stale)
+        if not stale:
+            return
+        try:
+            async with asyncio.timeout(_COMPILE_S):
+                await asyncio.to_thread(self._assembly.compile, stale)
+        except TimeoutError:
+            # Those that are compiled have their turn; the others are tried again with the next.
+            _log.error("Queries of %d apps were not compiled in %.0f s", len(stale), _COMPILE_S)
 
     async def _read(self, group: Group, books: Sequence[Book]) -> Mapping[Key, Readings]:
         asks = self._asks(books)

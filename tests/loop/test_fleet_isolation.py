@@ -1,12 +1,13 @@
 """One broken thing stays with its app: others keep their turns, and the loop its heartbeat."""
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
 
-from charon_operator.loop import assembly, teller, writer
+from charon_operator.loop import assembly, fleet, teller, writer
 from charon_operator.loop.snapshot import Kind
 from charon_operator.model.workload import Key
 from charon_operator.names import ConditionType
@@ -14,7 +15,7 @@ from charon_operator.observe import queries
 from charon_operator.ports import WriteOutcome, WriteResult
 from charon_operator.record import journal, status
 from tests.loop import cluster_bodies
-from tests.loop.fleet_world import World, app, policy, refused
+from tests.loop.fleet_world import PERIOD_S, World, app, policy, refused
 
 
 @asynccontextmanager
@@ -138,6 +139,45 @@ async def test_store_when_it_hangs_for_one_period_group_then_the_other_group_tur
         await until(lambda: len(world.journal.kind("turn")) >= 2)
 
 
+async def test_compile_when_it_hangs_then_only_its_app_has_no_turn(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world, release = World(2), threading.Event()
+    await world.observed()
+    whole = queries.compile_app
+
+    def one_hangs(found, mimir):  # type: ignore[no-untyped-def]
+        if found.key.name == "app-0":
+            release.wait()
+        return whole(found, mimir)
+
+    monkeypatch.setattr(queries, "compile_app", one_hangs)
+    monkeypatch.setattr(fleet, "_COMPILE_S", 0.01)
+    world.put_app("app-0", generation=2)
+    world.store.values |= {"app-0": 500.0, "app-1": 500.0}
+    try:
+        await world.step()
+        assert world.cluster.scaled() == [("app-1", 5)]
+    finally:
+        release.set()
+    monkeypatch.undo()
+    await world.step()
+    await world.step()
+    assert ("app-0", 5) in world.cluster.scaled()
+
+
+async def test_turn_when_the_last_one_is_not_over_then_is_skipped_and_counted() -> None:
+    world = World(1)
+    await world.observed()
+    world.store.hang = asyncio.Event()
+    async with running(world):
+        world.clock.now_s += PERIOD_S
+        await until(lambda: world.fleet._turning)
+        world.clock.now_s += PERIOD_S
+        await until(lambda: b"charon_turns_skipped_total 1.0" in world.fleet.metrics.text())
+        world.store.hang.set()
+
+
 async def test_app_when_new_or_changed_then_is_looked_at_before_its_period() -> None:
     world = World(1)
     async with running(world):
@@ -201,6 +241,7 @@ async def test_write_when_it_failed_then_is_tried_again_before_its_period(what: 
     failed = WriteResult(WriteOutcome.UNREACHABLE)
     tried = list[object]()
     on = {"scale": "on_scale", "status": "on_status"}[what]
+    world.fleet._roster.changed.clear()
     setattr(world.cluster, on, lambda name: tried.append(name) or failed)
     world.store.values["app-0"] = 500.0
     async with running(world):
