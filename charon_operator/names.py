@@ -10,7 +10,6 @@ GROUP: Final = "charon.dev"
 VERSION: Final = "v1alpha1"
 API_VERSION: Final = f"{GROUP}/{VERSION}"
 FIELD_MANAGER: Final = "charon-operator"
-LEASE: Final = "charon-operator"
 
 CHARGED_APP: Final = "ChargedApp"
 CHARGED_APPS: Final = "chargedapps"
@@ -72,7 +71,6 @@ class Reason(StrEnum):
     INTERNAL_ERROR = "InternalError"
     TARGET_NOT_FOUND = "TargetNotFound"
     TARGET_NOT_ALLOWED = "TargetNotAllowed"
-    TARGET_CHANGED = "TargetChanged"
     DELETING = "Deleting"
     # MetricsHealthy
     ALL_FRESH = "AllFresh"
