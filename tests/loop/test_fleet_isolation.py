@@ -250,9 +250,8 @@ async def test_write_when_it_failed_then_is_tried_again_before_its_period(what: 
         await until(lambda: not world.fleet._roster.books[Key("ns", "app-0")].moving)
         setattr(world.cluster, on, lambda _: None)
         world.clock.now_s += 2
-        await until(
-            lambda: ("app-0", 5) in world.cluster.scaled() and "conditions" in world.status()
-        )
+        (target,) = world.cluster.bodies
+        await until(lambda: world.cluster.bodies[target]["spec"]["replicas"] == 5)
 
 
 async def test_apps_when_policies_are_listed_anew_then_have_no_turn_more_and_rest_on() -> None:
