@@ -10,7 +10,6 @@ GROUP: Final = "charon.dev"
 VERSION: Final = "v1alpha1"
 API_VERSION: Final = f"{GROUP}/{VERSION}"
 FIELD_MANAGER: Final = "charon-operator"
-LEASE: Final = "charon-operator"
 
 CHARGED_APP: Final = "ChargedApp"
 CHARGED_APPS: Final = "chargedapps"
@@ -72,7 +71,6 @@ class Reason(StrEnum):
     INTERNAL_ERROR = "InternalError"
     TARGET_NOT_FOUND = "TargetNotFound"
     TARGET_NOT_ALLOWED = "TargetNotAllowed"
-    TARGET_CHANGED = "TargetChanged"
     DELETING = "Deleting"
     # MetricsHealthy
     ALL_FRESH = "AllFresh"
@@ -149,6 +147,7 @@ class Metric(StrEnum):
     QUERIES = "charon_queries_total"
     QUERY_REQUESTS = "charon_query_requests_total"
     TURN_SECONDS = "charon_turn_seconds"
+    TURNS_SKIPPED = "charon_turns_skipped_total"
     TURN_LATE_SECONDS = "charon_turn_late_seconds"
     METRIC_TO_PATCH = "charon_metric_to_patch_seconds"
     PIPELINE_DEAD_TIME = "charon_pipeline_dead_time_seconds"

@@ -179,20 +179,18 @@ class Settings(BaseSettings):
         return env_settings, init_settings
 
 
-def load(file: Path | None, **overrides: Any) -> Settings:
+def load(file: Path | None) -> Settings:
     """Read the configuration.
 
     Args:
         file: YAML file, or None for defaults and environment alone.
-        overrides: top-level settings given on the command line; they win over the file.
 
     Raises:
         ConfigurationError: one line that names the setting and the remedy.
     """
     content = _read_yaml(file) if file else {}
-    chosen = {name: value for name, value in overrides.items() if value is not None}
     try:
-        return Settings(**{**content, **chosen})
+        return Settings(**content)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         path = ".".join(str(step) for step in first["loc"])

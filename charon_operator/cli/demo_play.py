@@ -190,9 +190,10 @@ class Play:
             if isinstance(item, journal.Turn):
                 self._take_turn(item)
             elif isinstance(item, journal.Write) and item.key == self._example.app.key:
-                self.story.write(item.now_s, item.decision, item.outcome)
-                self.now.wanted = item.decision.final
-                self.now.reason = item.decision.message
+                self.story.write(item)
+                self.now.wanted = item.action.to
+                if behind := self.story.behind(item):
+                    self.now.reason = behind.decision.message
         self.now.ready = self._ready
 
     def _take_turn(self, item: journal.Turn) -> None:

@@ -8,7 +8,6 @@ or outside the fence; an exception for a server's answer.
 import asyncio
 import math
 import time
-from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
@@ -28,6 +27,7 @@ _PLURALS: Mapping[str, str] = {
 }
 _NOTE_BYTES = 1024
 _STATUS_ATTEMPTS = 3
+_VERSIONS_KEPT = 20_000
 _MANAGER: Mapping[str, str] = {"fieldManager": names.FIELD_MANAGER}
 
 
@@ -43,7 +43,6 @@ class KubeClient:
     Attributes:
         fence: seconds for which writes are allowed still (`Leader.remaining_s`); no write begins
             without, and none lasts longer.
-        writes: writes by (verb, resource, outcome).
     """
 
     def __init__(
@@ -57,7 +56,6 @@ class KubeClient:
         self.access = access
         self.wire = kube_wire.Wire(access, max_body_bytes)
         self.fence: Callable[[], float] = lambda: math.inf
-        self.writes: Counter[tuple[str, str, str]] = Counter()
         self._timeout_s = timeout_s
         self._instance = instance
         self._versions: dict[Key, tuple[str, str]] = {}
@@ -92,7 +90,7 @@ class KubeClient:
             "spec": {"replicas": replicas},
         }
         call = Call("PATCH", f"{_path(target)}/scale", patch, kube_wire.MERGE, query=_MANAGER)
-        return await self._write(call, f"{_PLURALS[target.kind]}/scale")
+        return await self._write(call)
 
     async def patch_status(self, app: Key, uid: str, status: Mapping[str, Any]) -> WriteResult:
         """Merge-patch the status of that very ChargedApp; GONE if another one has its name now.
@@ -113,18 +111,18 @@ class KubeClient:
             if result.outcome is not WriteOutcome.CONFLICT:
                 break
         if result.outcome is WriteOutcome.WRITTEN:
-            self._versions[app] = uid, result.resource_version
+            self._remember(app, uid, result.resource_version)
         return result
 
     async def post_event(self, event: ports.Event) -> WriteResult:
         """Post an Event on a ChargedApp."""
         path = f"/apis/{names.EVENTS}/v1/namespaces/{quote(event.app.namespace)}/events"
         call = Call("POST", path, self._event(event), accept=kube_wire.METADATA)
-        return await self._write(call, "events")
+        return await self._write(call)
 
     def lease(self, namespace: str, name: str) -> kube_lease.KubeLease:
         """A Lease, for `loop.leader.Leader`."""
-        return kube_lease.KubeLease(self.wire, self.writes, namespace, name)
+        return kube_lease.KubeLease(self.wire, namespace, name)
 
     async def close(self) -> None:
         """Close the connections."""
@@ -141,6 +139,12 @@ class KubeClient:
     ) -> None:
         await self.close()
 
+    def _remember(self, app: Key, uid: str, version: str) -> None:
+        # Nobody tells of apps that are gone: those not written for the longest time are forgotten.
+        self._versions[app] = uid, version
+        if len(self._versions) > _VERSIONS_KEPT:
+            del self._versions[next(iter(self._versions))]
+
     async def _read_version(self, app: Key, uid: str) -> WriteResult:
         call = Call("GET", _app_path(app), accept=kube_wire.METADATA)
         answer = await self.wire.send(call, min(self._timeout_s, self.fence()))
@@ -155,17 +159,13 @@ class KubeClient:
         patch = {"metadata": {"resourceVersion": version}, "status": status}
         path = f"{_app_path(app)}/status"
         call = Call("PATCH", path, patch, kube_wire.MERGE, kube_wire.METADATA, _MANAGER)
-        return await self._write(call, f"{names.CHARGED_APPS}/status")
+        return await self._write(call)
 
-    async def _write(self, call: Call, resource: str) -> WriteResult:
+    async def _write(self, call: Call) -> WriteResult:
         time_left_s = self.fence()
         if time_left_s <= 0:
-            result = WriteResult(WriteOutcome.REFUSED, detail="this process does not lead")
-        else:
-            result = (await self.wire.send(call, min(self._timeout_s, time_left_s))).result
-        verb = "create" if call.method == "POST" else call.method.lower()
-        self.writes[verb, resource, result.outcome] += 1
-        return result
+            return WriteResult(WriteOutcome.REFUSED, detail="this process does not lead")
+        return (await self.wire.send(call, min(self._timeout_s, time_left_s))).result
 
     def _event(self, event: ports.Event) -> Mapping[str, Any]:
         return {

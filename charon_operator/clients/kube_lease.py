@@ -4,7 +4,6 @@ Reads: the Lease. Gives: `KubeLease`. Never: an update but of the very version t
 and annotations of others stay.
 """
 
-from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
@@ -19,18 +18,10 @@ _LANE = "lease"
 
 
 class KubeLease:
-    """Reads and writes one Lease.
+    """Reads and writes one Lease; `wire` is how calls are sent."""
 
-    Args:
-        wire: how calls are sent.
-        writes: counts writes by (verb, resource, outcome).
-    """
-
-    def __init__(
-        self, wire: kube_wire.Wire, writes: Counter[tuple[str, str, str]], namespace: str, name: str
-    ) -> None:
+    def __init__(self, wire: kube_wire.Wire, namespace: str, name: str) -> None:
         self._wire = wire
-        self._writes = writes
         self._folder = f"/apis/{names.COORDINATION}/v1/namespaces/{quote(namespace)}/{_RESOURCE}"
         self._name = name
         self._meta: Mapping[str, Any] = {}
@@ -45,7 +36,7 @@ class KubeLease:
     async def create(self, record: LeaseRecord, timeout_s: float) -> WriteResult:
         """Create it; CONFLICT when it is there already."""
         body = self._body({"name": self._name}, record)
-        return await self._write("create", Call("POST", self._folder, body, lane=_LANE), timeout_s)
+        return await self._write(Call("POST", self._folder, body, lane=_LANE), timeout_s)
 
     async def update(self, record: LeaseRecord, timeout_s: float) -> WriteResult:
         """Replace that very version of it."""
@@ -54,16 +45,15 @@ class KubeLease:
         kept = {k: self._meta[k] for k in ("labels", "annotations") if k in self._meta}
         meta = {"name": self._name, "resourceVersion": record.resource_version, **kept}
         call = Call("PUT", self._path, self._body(meta, record), lane=_LANE)
-        return await self._write("update", call, timeout_s)
+        return await self._write(call, timeout_s)
 
     @property
     def _path(self) -> str:
         return f"{self._folder}/{quote(self._name)}"
 
-    async def _write(self, verb: str, call: Call, timeout_s: float) -> WriteResult:
+    async def _write(self, call: Call, timeout_s: float) -> WriteResult:
         answer = await self._wire.send(call, timeout_s)
         self._keep(answer)
-        self._writes[verb, _RESOURCE, answer.outcome] += 1
         return answer.result
 
     def _keep(self, answer: Answer) -> None:

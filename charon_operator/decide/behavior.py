@@ -74,7 +74,9 @@ def _period_start(
     policy: ScalingPolicy, current: int, actions: Sequence[Action], now_s: float
 ) -> int:
     since_s = now_s - policy.period_seconds
-    return current - sum(action.to - action.start for action in actions if action.time_s > since_s)
+    # A change that the target does not show is in `current` neither.
+    made = [item for item in actions if item.time_s > since_s and item.stood_on is None]
+    return current - sum(item.to - item.start for item in made)
 
 
 def _raised(policy: ScalingPolicy, start: int) -> int:

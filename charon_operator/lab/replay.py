@@ -93,7 +93,7 @@ def _replay(result: Replayed, file: pathlib.Path, rows: Iterable[Mapping[str, An
             memory = _turn(result, item, memory, safety)
         elif isinstance(item, journal.Write) and memory is not None:
             result.writes += 1
-            memory = turn.acted(memory, item.key, item.decision, item.now_s, item.outcome)
+            memory = turn.acted(memory, item.key, item.action, item.outcome)
     if memory is None:
         raise SimulationError(
             f"{file}: holds no start row, so it is no journal that can be replayed"

@@ -14,7 +14,7 @@ from charon_operator.lab.world import Scene, World
 from charon_operator.loop import turn
 from charon_operator.model.app import ChargedApp
 from charon_operator.model.facts import AppFacts, Outcome
-from charon_operator.model.memory import FleetMemory
+from charon_operator.model.memory import Action, FleetMemory
 from charon_operator.model.policy import ControlPolicy
 from charon_operator.ports import WriteOutcome, WriteResult
 from charon_operator.record import journal
@@ -95,7 +95,6 @@ class _Player:
         world.advance(world.now_s + world.scene.pipeline.write_s)
         world.cluster.scale(decision.final, world.now_s)
         result = WriteResult(WriteOutcome.WRITTEN)
-        self._memory = turn.acted(
-            self._memory, self._app.key, decision, world.now_s, result.outcome
-        )
+        action = Action(world.now_s, decision.current, decision.final)
+        self._memory = turn.acted(self._memory, self._app.key, action, result.outcome)
         self._recorder.write(moment.turn_id, world.now_s, self._app.key, decision, result)

@@ -56,8 +56,8 @@ class Story:
                     for fact, decision in zip(facts, decisions, strict=True):
                         if fact.key == app:
                             story.decide(now_s, fact, encoding.decision_from_json(decision))
-                case journal.Write(key=key, now_s=now_s) as write if key == app:
-                    story.write(now_s, write.decision, write.outcome)
+                case journal.Write(key=key) as write if key == app:
+                    story.write(write)
         return story
 
     def decide(self, time_s: float, facts: AppFacts, decision: Decision) -> None:
@@ -66,20 +66,18 @@ class Story:
         whole = bool(times) and len(times) == len(facts.readings)
         self.decided.append(Decided(time_s, min(times) if whole else None, decision))
 
-    def write(self, time_s: float, decision: Decision, outcome: WriteOutcome) -> None:
+    def write(self, write: journal.Write) -> None:
         """Keep a write, if it took effect."""
-        if outcome is not WriteOutcome.WRITTEN:
+        if write.outcome is not WriteOutcome.WRITTEN:
             return
-        behind = next(
-            (
-                item
-                for item in reversed(self.decided)
-                if item.decision.decision_id == decision.decision_id
-            ),
-            None,
-        )
+        behind, action = self.behind(write), write.action
         sampled_s = behind.sampled_s if behind else None
-        self.done.append(Done(time_s, decision.current, decision.final, sampled_s))
+        self.done.append(Done(action.time_s, action.start, action.to, sampled_s))
+
+    def behind(self, write: journal.Write) -> Decided | None:
+        """The decision that a write carried out; None when it was not recorded."""
+        made = (d for d in reversed(self.decided) if d.decision.decision_id == write.decision_id)
+        return next(made, None)
 
     def replicas(self, times_s: Sequence[float]) -> list[int]:
         """Replicas asked for at these ascending times, as the writes tell."""

@@ -14,7 +14,7 @@ from charon_operator import ports, settings
 from charon_operator.loop import turn
 from charon_operator.model.decision import Decision
 from charon_operator.model.facts import AppFacts, Outcome
-from charon_operator.model.memory import FleetMemory
+from charon_operator.model.memory import Action, FleetMemory
 from charon_operator.model.workload import Key
 from charon_operator.record import journal
 from charon_operator.record.metrics import Metrics
@@ -96,7 +96,8 @@ class Decider:
     def acted(self, turn_id: str, key: Key, decision: Decision, result: ports.WriteResult) -> None:
         """Remember and record a write that was tried."""
         now_s = self._clock.wall_s()
-        self.memory = turn.acted(self.memory, key, decision, now_s, result.outcome)
+        action = Action(now_s, decision.current, decision.final)
+        self.memory = turn.acted(self.memory, key, action, result.outcome)
         with self._recording():
             self._recorder.write(turn_id, now_s, key, decision, result)
 

@@ -39,6 +39,8 @@ _TICK_S: Final = 1.0
 _COALESCE_S: Final = 0.5
 # Of a period, what gathering may take: the rest is for deciding and writing.
 _GATHER_SHARE: Final = 0.8
+# A thousand new apps compile in a fraction of it.
+_COMPILE_S: Final = 30.0
 _GRACE_S: Final = 5.0
 # An attainment speaks of the present until so many newer ones were due and did not come.
 _ATTAINMENTS_DUE: Final = 3
@@ -84,8 +86,8 @@ class Fleet:
         self._turning: dict[Group, asyncio.Task[None]] = {}
         self._attaining: set[asyncio.Task[None]] = set()
         self._prompt_at_s = 0.0
-        # Until the Lease was ours, others may have acted; afterwards until somebody else had it.
-        self._others_acted = True
+        # The term of leadership that all that is remembered belongs to.
+        self._term: int | None = None
         self._blind = False
         self._publish()
 
@@ -126,33 +128,38 @@ class Fleet:
             if not self._snapshot.synced or not self._notice_leader():
                 return
             self._decider.forget(self._roster.refresh())
+            self._roster.rouse()
             for due in self._roster.schedule.due(now_s):
                 self.metrics.turn_late_seconds.observe(due.late_s)
-                self._begin(due.group, due.keys)
+                if not self._begin(due.group, due.keys):
+                    self.metrics.turns_skipped.inc()
             self._prompt(now_s)
         except Exception:
             # Whatever it is, the next tick is a second away and has nothing of this one.
             _log.exception("The fleet's loop failed; it goes on")
 
     def _notice_leader(self) -> bool:
-        """Whether to think: while leading, and after that for as long as nobody else has led."""
-        leader = self._leader
-        if leader.leading:
-            if self._others_acted:
-                self._others_acted = False
-                self._decider.begin_anew()
-                self._roster.begin_anew()
-            return True
-        if leader.holder not in ("", leader.identity):
-            self._others_acted = True
-        return not self._others_acted
+        """Begin anew with a new term, as others may have acted; whether to think at all."""
+        term = self._leader.term
+        if self._leader.leading and term is not None and term != self._term:
+            self._term = term
+            self._decider.begin_anew()
+            self._roster.begin_anew()
+        return self._thinks
+
+    @property
+    def _thinks(self) -> bool:
+        """While leading, and after that for as long as nobody else is known to have led."""
+        return self._term is not None and self._leader.term == self._term
 
     def _prompt(self, now_s: float) -> None:
         """Look at apps that are new or changed at once, together."""
         if not self._roster.changed or now_s < self._prompt_at_s:
             return
         self._prompt_at_s = now_s + _COALESCE_S
-        for group, keys in self._roster.schedule.gathered(self._roster.changed).items():
+        # Whose target is being moved has its turn after that.
+        still = [book.app.key for book in self._roster.of(self._roster.changed) if not book.moving]
+        for group, keys in self._roster.schedule.gathered(still).items():
             if self._begin(group, keys):
                 self._roster.changed.difference_update(keys)
 
@@ -191,9 +198,15 @@ class Fleet:
         try:
             books = [book for book in self._roster.of(keys) if not book.moving]
             await self._compile(books)
+            asked = {book.app.key: book.app for book in books if not self._assembly.is_stale(book)}
             readings = await self._read(group, books)
-            # Meanwhile an app may have gone or changed: what is decided on is what is there now.
-            books = [book for book in self._roster.of(keys) if not book.moving]
+            # Meanwhile an app may have gone or changed: an answer to its old queries says nothing
+            # of the new ones. What has changed has a prompt turn of its own.
+            books = [
+                book
+                for book in self._roster.of(keys)
+                if not book.moving and book.app is asked.get(book.app.key)
+            ]
             self._decide(group, books, readings)
             self._attain(group, books)
         except Exception:
@@ -202,8 +215,14 @@ class Fleet:
 
     async def _compile(self, books: Iterable[Book]) -> None:
         stale = [book for book in books if self._assembly.is_stale(book)]
-        if stale:
-            await asyncio.to_thread(self._assembly.compile, stale)
+        if not stale:
+            return
+        try:
+            async with asyncio.timeout(_COMPILE_S):
+                await asyncio.to_thread(self._assembly.compile, stale)
+        except TimeoutError:
+            # Those that are compiled have their turn; the others are tried again with the next.
+            _log.error("Queries of %d apps were not compiled in %.0f s", len(stale), _COMPILE_S)
 
     async def _read(self, group: Group, books: Sequence[Book]) -> Mapping[Key, Readings]:
         asks = self._asks(books)
@@ -310,7 +329,9 @@ class Fleet:
             _log.exception("app=%s the operator failed on it", book.app.key)
 
     def _views(self) -> Collection[View]:
-        return [book.view for book in list(self._roster.books.values()) if book.view is not None]
+        # Two processes that tell of one app would be two series, and an HPA obeys the larger.
+        books = list(self._roster.books.values()) if self._thinks else ()
+        return [book.view for book in books if book.view is not None]
 
     def _publish(self) -> None:
         metrics = self.metrics

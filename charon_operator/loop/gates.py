@@ -21,8 +21,8 @@ class Leading(Protocol):
         """Whether a write may begin now."""
 
     @property
-    def holder(self) -> str:
-        """Who held the Lease when it was last seen."""
+    def term(self) -> int | None:
+        """Which of its terms goes on, or was the last that anybody is known to have had."""
 
     @property
     def identity(self) -> str:

@@ -37,7 +37,8 @@ class Leader:
         sleep: how to wait, seconds.
 
     Attributes:
-        trouble: why the last write of the Lease failed, for readiness and the log; else empty.
+        term: number of our term while it goes on, or was the last one known; None before the first,
+            and once the Lease was seen in other hands or gone. Without election there is one term.
     """
 
     def __init__(
@@ -57,8 +58,10 @@ class Leader:
         self._changed_at_s = _NEVER
         self._deadline_s = _NEVER
         self._said = False
+        self._terms = 0
+        self._trouble = ""
         self.identity = identity
-        self.trouble = ""
+        self.term: int | None = None if limits.enabled else 0
 
     @property
     def leading(self) -> bool:
@@ -71,11 +74,6 @@ class Leader:
         if not self._limits.enabled:
             return math.inf
         return max(0.0, self._deadline_s - self._clock.monotonic_s())
-
-    @property
-    def holder(self) -> str:
-        """Who held the Lease when it was last seen; empty for nobody or not known."""
-        return self._record.holder if self._record else ""
 
     async def run(self) -> None:
         """Acquire and renew until cancelled. Survives whatever the API server answers."""
@@ -131,14 +129,14 @@ class Leader:
             if self._record is None or self._is_free(self._record):
                 await self._create()
         else:
-            self._trouble("the API server does not answer")
+            self._complain("the API server does not answer")
 
     def _observe(self, found: LeaseRecord) -> None:
         if found != self._record:
             self._changed_at_s = self._clock.monotonic_s()
         self._record = found
         if found.holder != self.identity:
-            self._deadline_s = _NEVER
+            self._deadline_s, self.term = _NEVER, None
 
     def _is_free(self, record: LeaseRecord) -> bool:
         # Our own release says so with the shortest duration; a stranger's edit does not.
@@ -171,7 +169,8 @@ class Leader:
                 again = dataclasses.replace(self._record, renewed=self._stamp())
                 await self._write(self._lease.update, again)
         elif result.outcome is WriteOutcome.GONE:
-            self._record = None
+            # Nobody knows who else had it before it was deleted.
+            self._record = self.term = None
             await self._create()
 
     async def _write(
@@ -185,8 +184,14 @@ class Leader:
             self._record = dataclasses.replace(wanted, resource_version=version)
             self._changed_at_s = self._clock.monotonic_s()
             self._deadline_s = sent_at_s + self._limits.renew_deadline_seconds
-        self._trouble("" if result.outcome is WriteOutcome.WRITTEN else result.detail)
+            self._begin_term()
+        self._complain("" if result.outcome is WriteOutcome.WRITTEN else result.detail)
         return result
+
+    def _begin_term(self) -> None:
+        if self.term is None:
+            self._terms += 1
+            self.term = self._terms
 
     def _mine(self, transitions: int) -> LeaseRecord:
         now = self._stamp()
@@ -204,9 +209,9 @@ class Leader:
     def _stamp(self) -> str:
         return body.micro_time(self._clock.wall_s())
 
-    def _trouble(self, detail: str) -> None:
-        if detail != self.trouble:
-            self.trouble = detail
+    def _complain(self, detail: str) -> None:
+        if detail != self._trouble:
+            self._trouble = detail
             if detail:
                 _log.warning("The Lease cannot be written: %s", detail)
 

@@ -46,11 +46,6 @@ class Outbox:
         if not self._closing:
             self._queue.put_nowait((urgency, next(self._order), job))
 
-    @property
-    def waiting(self) -> int:
-        """Jobs that have not begun."""
-        return self._queue.qsize()
-
     async def drained(self) -> None:
         """Wait until every job that was submitted is over."""
         await self._queue.join()

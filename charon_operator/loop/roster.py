@@ -30,7 +30,7 @@ class Roster:
     Attributes:
         books: by key.
         schedule: when they are due.
-        changed: keys that are new, or whose spec or policy has changed.
+        changed: keys that are new, whose spec or policy has changed, or whose back-off has ended.
     """
 
     def __init__(self, snapshot: Snapshot, clock: ports.Clock, mimir: settings.Mimir) -> None:
@@ -42,6 +42,7 @@ class Roster:
         self._mimir = mimir
         self._version: int | None = None
         self._tenants: dict[str, str] = {}
+        self._rested_at_s = clock.monotonic_s()
 
     def begin_anew(self) -> None:
         """Forget everything: the next look is the first."""
@@ -68,8 +69,19 @@ class Roster:
             policy = self._policy(app)
             groups[key] = self._group(app, policy)
             self._note(app, policy, now_s)
+        if gone:
+            there = {key.namespace for key in apps}
+            self._tenants = {name: one for name, one in self._tenants.items() if name in there}
         self.schedule.arrange(groups, now_s)
         return gone
+
+    def rouse(self) -> None:
+        """Note whose back-off has ended since the last time: its period may be an hour."""
+        before_s, self._rested_at_s = self._rested_at_s, self._clock.monotonic_s()
+        for key, book in self.books.items():
+            ends_s = (book.moves.until_s, book.statuses.until_s)
+            if any(before_s < end_s <= self._rested_at_s for end_s in ends_s):
+                self.changed.add(key)
 
     def _note(
         self, app: ChargedApp | Broken, policy: ControlPolicy | Broken | None, now_s: float
@@ -82,7 +94,8 @@ class Roster:
         if app.generation != book.app.generation:
             # What was attained of other objectives says nothing of these.
             book.attainments, book.attained_at_s = {}, None
-        if app is not book.app or policy is not book.policy:
+        # By value: a list that is read anew brings every policy as another object.
+        if app is not book.app or policy != book.policy:
             # Another spec or policy is another question: an old refusal is no answer to it.
             book.refused, book.moves = "", Backoff()
             self.changed.add(key)

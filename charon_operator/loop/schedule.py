@@ -57,10 +57,6 @@ class Schedule:
         }
         self._members = members
 
-    def group(self, key: Key) -> Group | None:
-        """The group of an app."""
-        return self._of.get(key)
-
     def gathered(self, keys: Iterable[Key]) -> dict[Group, list[Key]]:
         """Apps by their group."""
         found: dict[Group, list[Key]] = {}

@@ -9,10 +9,9 @@ from dataclasses import dataclass, replace
 
 from charon_operator.decide import blind, case
 from charon_operator.decide.case import Case
-from charon_operator.model.decision import Decision
 from charon_operator.model.facts import AppFacts, Outcome
 from charon_operator.model.memory import Action, AppMemory, FleetMemory, Written
-from charon_operator.model.workload import Key
+from charon_operator.model.workload import Key, Workload
 from charon_operator.ports import WriteOutcome
 from charon_operator.settings import Safety
 
@@ -48,23 +47,45 @@ def turn(
     return TurnResult(memory.updated(learnt), tuple(outcome for _, outcome in settled))
 
 
-def acted(
-    memory: FleetMemory, key: Key, decision: Decision, now_s: float, outcome: WriteOutcome
-) -> FleetMemory:
-    """Remember a write that was tried. One that may have been applied counts as applied."""
+def acted(memory: FleetMemory, key: Key, action: Action, outcome: WriteOutcome) -> FleetMemory:
+    """Remember a write that was tried. One that may have been applied counts as an act.
+
+    What it changed counts against `behavior` only once the target shows it: a raise that never
+    came about must not delay the next one.
+    """
     app = memory.apps.get(key)
     if app is None or outcome not in (WriteOutcome.WRITTEN, WriteOutcome.UNREACHABLE):
         return memory
     written = None
     if outcome is WriteOutcome.WRITTEN:
-        written = Written(decision.final, app.target_generation)
-    action = Action(now_s, decision.current, decision.final)
-    changed = replace(app, acted_at_s=now_s, actions=(*app.actions, action), written=written)
+        written = Written(action.to, app.target_generation)
+    else:
+        action = replace(action, stood_on=app.target_generation)
+    # Of several tries on one generation of the target at most one was applied.
+    others = tuple(item for item in app.actions if item.stood_on != app.target_generation)
+    actions = (*others, action)
+    changed = replace(app, acted_at_s=action.time_s, actions=actions, written=written)
     return memory.updated({key: changed})
+
+
+def _answered(app: AppMemory, target: Workload) -> AppMemory:
+    """Learn from the target what came of writes that were not answered."""
+
+    def learnt(action: Action) -> Action | None:
+        if action.stood_on is None or target.generation <= action.stood_on:
+            return action
+        return None if target.replicas == action.start else replace(action, stood_on=None)
+
+    if all(action.stood_on is None for action in app.actions):
+        return app
+    known = [learnt(action) for action in app.actions]
+    return replace(app, actions=tuple(action for action in known if action is not None))
 
 
 def _sensed(fact: AppFacts, known: AppMemory | None, moment: Moment, safety: Safety) -> Case:
     try:
+        if known is not None and isinstance(fact.workload, Workload):
+            known = _answered(known, fact.workload)
         return case.sense(fact, known, moment.now_s, safety)
     except Exception as error:  # a fault of ours on one app must not stop the others
         return case.crashed(fact, known, error)

@@ -115,7 +115,7 @@ class Writer:
             if again is None:
                 break
             move = again
-        self._back_off(move.book, WriteOutcome.CONFLICT)
+        self._back_off(move, WriteOutcome.CONFLICT)
 
     def _write_of(self, move: _Move) -> ScaleWrite | None:
         """What to write now, if it still may be written at all."""
@@ -134,11 +134,12 @@ class Writer:
             return True
         decision = move.view.outcome.decision
         _log.warning("app=%s intent not written: %s", move.book.app.key, result.detail)
-        if result.outcome is WriteOutcome.REFUSED and decision.final > decision.current:
+        again = result.outcome is WriteOutcome.REFUSED or move.book.statuses.failures > 1
+        if again and decision.final > decision.current:
             # A status nobody can write must not keep an app from what it needs; after a crash it
             # is the lowering that has to wait, and that waits from the start anyway.
             return True
-        self._back_off(move.book, result.outcome)
+        self._back_off(move, result.outcome)
         return False
 
     async def _scale(self, move: _Move, write: ScaleWrite) -> WriteResult:
@@ -149,12 +150,15 @@ class Writer:
         return result
 
     async def _decided_again(self, move: _Move, attempt: int) -> _Move | None:
-        """Read the target afresh and decide again at once; None when it cannot be read."""
+        """Read the target afresh and decide again at once; None when it cannot, or may not, be."""
         book, target = move.book, move.workload.target
         found = await self._cluster.workload(target)
         if found is None:
             return None
         self._snapshot.put_workload(found)
+        # The readings answer the queries of the spec that was decided on, and of no other.
+        if not self._gates.may_move(book, move.view.outcome.generation):
+            return None
         readings = move.view.facts.readings
         facts = self._assembly.facts(book, readings, self._decider.memory)
         turn_id = f"{move.turn_id}.{attempt}"
@@ -181,7 +185,7 @@ class Writer:
             )
             book.refused = ""
             self._note(move, write, result)
-        self._back_off(book, result.outcome)
+        self._back_off(move, result.outcome)
 
     def _note(self, move: _Move, write: ScaleWrite, result: WriteResult) -> None:
         seen = replicas.after(move.workload, write, result)
@@ -191,5 +195,8 @@ class Writer:
             self._metrics.metric_to_patch.observe(max(0.0, self._clock.wall_s() - sampled_at_s))
         self.teller.post(events.scaled(move.view.outcome))
 
-    def _back_off(self, book: Book, outcome: WriteOutcome) -> None:
-        book.moves = book.moves.after(outcome, self._clock.monotonic_s())
+    def _back_off(self, move: _Move, outcome: WriteOutcome) -> None:
+        # What became of an old spec's move is no reason for a new one to wait.
+        book = move.book
+        if self._gates.may_move(book, move.view.outcome.generation):
+            book.moves = book.moves.after(outcome, self._clock.monotonic_s())

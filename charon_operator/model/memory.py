@@ -27,11 +27,17 @@ class Recommendation:
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """A change of ours that was made, or may have been."""
+    """A change of ours that was made, or may have been.
+
+    Attributes:
+        stood_on: the target's generation under a write that was not answered, until the target
+            shows what came of it; None once that is known.
+    """
 
     time_s: float
     start: int
     to: int
+    stood_on: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,7 +223,7 @@ def _dump_app(app: AppMemory) -> dict[str, Any]:
         "targetGeneration": app.target_generation,
         "laws": {name: _dump_law(law) for name, law in sorted(app.laws.items())},
         "recommendations": [[r.time_s, r.replicas] for r in app.recommendations],
-        "actions": [[a.time_s, a.start, a.to] for a in app.actions],
+        "actions": [_dump_action(action) for action in app.actions],
         "written": app.written and [app.written.replicas, app.written.generation],
         "reverts": [[r.time_s, r.manager] for r in app.reverts],
         "yielded": app.yielded
@@ -228,6 +234,11 @@ def _dump_app(app: AppMemory) -> dict[str, Any]:
             app.yielded.quiet_from_s,
         ],
     }
+
+
+def _dump_action(action: Action) -> list[float | int]:
+    made = [action.time_s, action.start, action.to]
+    return made if action.stood_on is None else [*made, action.stood_on]
 
 
 def _load_app(row: Mapping[str, Any]) -> AppMemory:

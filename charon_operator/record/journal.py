@@ -14,7 +14,7 @@ from charon_operator.model import memory as memories
 from charon_operator.model.app import ChargedApp
 from charon_operator.model.decision import Decision
 from charon_operator.model.facts import AppFacts, Broken, Outcome
-from charon_operator.model.memory import FleetMemory
+from charon_operator.model.memory import Action, FleetMemory
 from charon_operator.model.policy import ControlPolicy
 from charon_operator.model.workload import Absent, Key, Workload
 from charon_operator.record import encoding
@@ -172,12 +172,12 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class Write:
-    """A write that was tried, and what came of it."""
+    """A write that was tried, and what came of it; its decision may be of before the `start`."""
 
     turn_id: str
-    now_s: float
     key: Key
-    decision: Decision
+    decision_id: str
+    action: Action
     outcome: ports.WriteOutcome
     detail: str = ""
 
@@ -189,7 +189,6 @@ class Reader:
         self._apps: dict[int, ChargedApp | Broken] = {}
         self._policies: dict[int, ControlPolicy | Broken] = {}
         self._workloads: dict[int, Workload | Absent] = {}
-        self._decisions: dict[Key, dict[str, Decision]] = {}
 
     def read(self, row: Row) -> Start | Turn | Write | None:
         """Read the next row; None when only other rows refer to it.
@@ -221,19 +220,12 @@ class Reader:
         return None
 
     def _start(self, row: Row) -> Start:
-        for held in (self._apps, self._policies, self._workloads, self._decisions):
+        for held in (self._apps, self._policies, self._workloads):
             held.clear()
         safety = settings.Safety.model_validate(row["safety"])
         return Start(row["time"], safety, memories.load(row["memory"]))
 
     def _turn(self, row: Row) -> Turn:
-        for entry in row["apps"]:
-            decision = encoding.decision_from_json(entry["decision"])
-            held = self._decisions.setdefault(encoding.key(entry["app"]), {})
-            # A write follows its decision at once, or after a few more that were made again.
-            while len(held) > _DECISIONS_KEPT:
-                held.pop(next(iter(held)))
-            held[decision.decision_id] = decision
         return Turn(
             turn_id=row["turn"],
             now_s=row["time"],
@@ -252,13 +244,10 @@ class Reader:
         )
 
     def _write(self, row: Row) -> Write:
-        key = encoding.key(row["app"])
-        decision = self._decisions[key][row["decisionId"]]
+        key, action = encoding.key(row["app"]), Action(row["time"], row["from"], row["to"])
         outcome = ports.WriteOutcome(row["outcome"])
-        return Write(row["turn"], row["time"], key, decision, outcome, row["detail"])
+        return Write(row["turn"], key, row["decisionId"], action, outcome, row["detail"])
 
-
-_DECISIONS_KEPT: Final = 16
 
 __all__ = [
     "VERSION",

@@ -1,7 +1,8 @@
 """The journal in a file: written by a thread of its own, rotated, never in the way of control.
 
 Reads: rows. Gives: lines in a file, and how many rows were lost. Never: an exception or a wait for
-whoever appends; a disk that is full costs rows, not control.
+whoever appends; a disk that is full costs rows, not control. Nor a row that the rows before it in
+the file do not explain: once some are lost, nothing is kept until a `start`.
 """
 
 import contextlib
@@ -18,8 +19,9 @@ from charon_operator import settings
 
 _log = logging.getLogger(__name__)
 
-# A turn of a thousand apps is one row: this is minutes of them, should the disk hang.
-_ROWS_WAITING: Final = 256
+# Rows and the apps in them that may wait for a disk that hangs: minutes of a thousand apps, and
+# tens of megabytes, however large the fleet. One batch more is always taken.
+_ENTRIES_WAITING: Final = 20_000
 _END: Final = object()
 
 
@@ -35,8 +37,11 @@ class FileJournal:
     def __init__(self, file: settings.JournalFile, path: Path) -> None:
         self._limits = file
         self._path = path
-        self._rows: queue.Queue[Any] = queue.Queue(_ROWS_WAITING)
-        self._broken = False
+        self._rows: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        # Entries so far; each of the two is changed by one thread only.
+        self._given = self._taken = 0
+        # Rows were lost, as whoever appends knows it, and as the file has it.
+        self._broken = self._torn = False
         self._full = False
         self._size = 0
         self._out: BinaryIO | None = None
@@ -57,31 +62,43 @@ class FileJournal:
 
     def append(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Keep rows, in order; returns at once."""
-        if rows and rows[0].get("kind") == "start":
-            self._full = self._broken = False
-        try:
-            self._rows.put_nowait(rows)
-        except queue.Full:
+        if not rows:
+            return
+        starts, waiting = _starts(rows), self._given - self._taken
+        if waiting >= _ENTRIES_WAITING or (self._broken and not starts):
             self._lose(len(rows), "the disk is too slow")
+            return
+        if starts:
+            self._full = self._broken = False
+        self._given += _entries(rows)
+        self._rows.put(rows)
 
     def close(self, timeout_s: float = 5.0) -> None:
         """Write what is waiting, as far as the time allows, and close the file."""
-        with contextlib.suppress(queue.Full):
-            self._rows.put(_END, timeout=timeout_s)
+        self._rows.put(_END)
         if self._thread.is_alive():
             self._thread.join(timeout_s)
 
     def _run(self) -> None:
         while (rows := self._rows.get()) is not _END:
-            try:
-                self._write(rows)
-            except (OSError, ValueError) as error:
-                self._lose(len(rows), str(error))
-                self._abandon()
+            self._keep(rows)
+            self._taken += _entries(rows)
         self._abandon()
 
+    def _keep(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        if self._torn and not _starts(rows):
+            self.lost += len(rows)
+            return
+        try:
+            self._write(rows)
+            self._torn = False
+        except (OSError, ValueError) as error:
+            self._lose(len(rows), str(error))
+            self._torn = True
+            self._abandon()
+
     def _write(self, rows: Sequence[Mapping[str, Any]]) -> None:
-        starts = rows[0].get("kind") == "start"
+        starts = _starts(rows)
         if self._out is None:
             self._open()
         if starts and self._size >= self._limits.max_bytes:
@@ -147,6 +164,16 @@ def encode(row: Mapping[str, Any]) -> str:
         ValueError: a number that JSON does not have.
     """
     return json.dumps(row, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def _starts(rows: Sequence[Mapping[str, Any]]) -> bool:
+    return bool(rows[0].get("kind") == "start")
+
+
+def _entries(rows: Sequence[Mapping[str, Any]]) -> int:
+    """Rows and the apps in them: what they weigh in memory, more or less."""
+    holders = (row.get("memory", row) for row in rows)
+    return len(rows) + sum(len(holder.get("apps", ())) for holder in holders)
 
 
 def _ends_a_line(path: Path) -> bool:

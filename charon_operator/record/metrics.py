@@ -71,6 +71,9 @@ class Metrics:
         self.turn_seconds = self._histogram(
             Metric.TURN_SECONDS, "What a turn took, from gathering to the last decision."
         )
+        self.turns_skipped = self._counter(
+            Metric.TURNS_SKIPPED, "Turns that were due while the last one was not over."
+        )
         self.turn_late_seconds = self._histogram(
             Metric.TURN_LATE_SECONDS, "How long after it was due a turn began."
         )

@@ -7,7 +7,7 @@ from typing import Any
 from charon_operator.loop.turn import Moment, TurnResult, acted, turn
 from charon_operator.model.app import ChargedApp
 from charon_operator.model.facts import AppFacts, Outcome
-from charon_operator.model.memory import FleetMemory
+from charon_operator.model.memory import Action, FleetMemory
 from charon_operator.model.policy import ControlPolicy
 from charon_operator.model.reading import Missing, MissingReason, Reading, Sampled
 from charon_operator.model.workload import Key, Target, Workload
@@ -131,9 +131,14 @@ def turns(
     return turn(memory or FleetMemory(), Moment(f"turn-{now_s}", now_s), given, safety)
 
 
+def tried(outcome: Outcome, now_s: float) -> Action:
+    """What that outcome's write does."""
+    return Action(now_s, outcome.decision.current, outcome.decision.final)
+
+
 def wrote(memory: FleetMemory, outcome: Outcome, now_s: float) -> FleetMemory:
     """The memory after that outcome's write."""
-    return acted(memory, outcome.key, outcome.decision, now_s, WriteOutcome.WRITTEN)
+    return acted(memory, outcome.key, tried(outcome, now_s), WriteOutcome.WRITTEN)
 
 
 KEY = Key("workload", "ptycho")

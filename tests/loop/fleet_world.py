@@ -43,7 +43,7 @@ class Leader:
 
     def __init__(self) -> None:
         self.leading = True
-        self.holder = "me"
+        self.term: int | None = 1
 
 
 class Keeper:

@@ -1,19 +1,21 @@
 """One broken thing stays with its app: others keep their turns, and the loop its heartbeat."""
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
 
-from charon_operator.loop import assembly, teller, writer
+from charon_operator.loop import assembly, fleet, teller, writer
 from charon_operator.loop.snapshot import Kind
 from charon_operator.model.workload import Key
 from charon_operator.names import ConditionType
 from charon_operator.observe import queries
+from charon_operator.ports import WriteOutcome, WriteResult
 from charon_operator.record import journal, status
 from tests.loop import cluster_bodies
-from tests.loop.fleet_world import World, app, policy
+from tests.loop.fleet_world import PERIOD_S, World, app, policy, refused
 
 
 @asynccontextmanager
@@ -137,6 +139,45 @@ async def test_store_when_it_hangs_for_one_period_group_then_the_other_group_tur
         await until(lambda: len(world.journal.kind("turn")) >= 2)
 
 
+async def test_compile_when_it_hangs_then_only_its_app_has_no_turn(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world, release = World(2), threading.Event()
+    await world.observed()
+    whole = queries.compile_app
+
+    def one_hangs(found, mimir):  # type: ignore[no-untyped-def]
+        if found.key.name == "app-0":
+            release.wait()
+        return whole(found, mimir)
+
+    monkeypatch.setattr(queries, "compile_app", one_hangs)
+    monkeypatch.setattr(fleet, "_COMPILE_S", 0.01)
+    world.put_app("app-0", generation=2)
+    world.store.values |= {"app-0": 500.0, "app-1": 500.0}
+    try:
+        await world.step()
+        assert world.cluster.scaled() == [("app-1", 5)]
+    finally:
+        release.set()
+    monkeypatch.undo()
+    await world.step()
+    await world.step()
+    assert ("app-0", 5) in world.cluster.scaled()
+
+
+async def test_turn_when_the_last_one_is_not_over_then_is_skipped_and_counted() -> None:
+    world = World(1)
+    await world.observed()
+    world.store.hang = asyncio.Event()
+    async with running(world):
+        world.clock.now_s += PERIOD_S
+        await until(lambda: world.fleet._turning)
+        world.clock.now_s += PERIOD_S
+        await until(lambda: b"charon_turns_skipped_total 1.0" in world.fleet.metrics.text())
+        world.store.hang.set()
+
+
 async def test_app_when_new_or_changed_then_is_looked_at_before_its_period() -> None:
     world = World(1)
     async with running(world):
@@ -146,6 +187,96 @@ async def test_app_when_new_or_changed_then_is_looked_at_before_its_period() -> 
         world.put_app("app-0", generation=2)
         await until(lambda: len(world.journal.kind("turn")) > turns)
         await until(lambda: world.status().get("observedGeneration") == 2)
+
+
+@pytest.mark.parametrize("changed", ["spec", "namesake"])
+async def test_app_when_changed_during_a_gather_then_is_asked_anew_before_it_is_judged(
+    changed: str,
+) -> None:
+    world = World(1)
+    await world.observed()
+    world.store.hang = asyncio.Event()
+    other = app("app-0", 2, indicators=[{"name": "load", "query": "sum(other)"}])
+    if changed == "namesake":
+        other["metadata"]["uid"] = "another"
+    async with running(world):
+        asked = len(world.store.asked)
+        world.clock.now_s += 6
+        await until(lambda: len(world.store.asked) > asked)
+        turns = len(world.journal.kind("turn"))
+        world.snapshot.put(Kind.APPS, other)
+        book = world.fleet._roster.books
+        await until(lambda: book[Key("ns", "app-0")].app.generation == 2)
+        world.clock.now_s += 1
+        world.store.hang.set()
+        await until(lambda: len(world.journal.kind("turn")) > turns)
+        assert len(world.store.asked) == asked + 2
+
+
+async def test_app_when_changed_during_a_move_then_is_looked_at_once_that_is_over() -> None:
+    world = World(1)
+    world.snapshot.put(Kind.POLICIES, policy(3600))
+    await world.step(0)
+    world.cluster.hang["app-0"] = release = asyncio.Event()
+    world.store.values["app-0"] = 500.0
+    async with running(world):
+        world.clock.now_s += 7200
+        await until(lambda: any(kind == "status" for kind, _ in world.cluster.log))
+        await until(lambda: world.fleet._roster.books[Key("ns", "app-0")].moving)
+        world.put_app("app-0", generation=2)
+        await until(lambda: world.fleet._roster.changed)
+        world.clock.now_s += 1
+        await until(lambda: world.fleet.heartbeat_s == world.clock.now_s)
+        release.set()
+        await until(lambda: not world.fleet._roster.books[Key("ns", "app-0")].moving)
+        world.clock.now_s += 1
+        await until(lambda: world.status().get("observedGeneration") == 2)
+
+
+@pytest.mark.parametrize("what", ["scale", "status"])
+async def test_write_when_it_failed_then_is_tried_again_before_its_period(what: str) -> None:
+    world = World(1)
+    world.snapshot.put(Kind.POLICIES, policy(3600))
+    await world.step(0)
+    failed = WriteResult(WriteOutcome.UNREACHABLE)
+    tried = list[object]()
+    on = {"scale": "on_scale", "status": "on_status"}[what]
+    world.fleet._roster.changed.clear()
+    setattr(world.cluster, on, lambda name: tried.append(name) or failed)
+    world.store.values["app-0"] = 500.0
+    async with running(world):
+        world.clock.now_s += 7200
+        await until(lambda: tried)
+        await until(lambda: not world.fleet._roster.books[Key("ns", "app-0")].moving)
+        setattr(world.cluster, on, lambda _: None)
+        world.clock.now_s += 2
+        (target,) = world.cluster.bodies
+        await until(lambda: world.cluster.bodies[target]["spec"]["replicas"] == 5)
+
+
+async def test_apps_when_policies_are_listed_anew_then_have_no_turn_more_and_rest_on() -> None:
+    world = World(1)
+    await world.observed()
+    world.cluster.on_scale = lambda _: refused()
+    world.store.values["app-0"] = 500.0
+    await world.step()
+    roster, book = world.fleet._roster, world.fleet._roster.books[Key("ns", "app-0")]
+    roster.changed.clear()
+    until_s = book.moves.until_s
+    world.snapshot.relisted(Kind.POLICIES, world.snapshot.listed(Kind.POLICIES, [policy()]))
+    world.cluster.put(cluster_bodies.deployment("another"))
+    roster.refresh()
+    assert roster.changed == set()
+    assert book.moves.until_s == until_s > world.clock.now_s
+
+
+async def test_namespace_when_its_last_app_is_gone_then_its_tenant_is_forgotten() -> None:
+    world = World(1)
+    await world.step()
+    assert list(world.fleet._roster._tenants) == ["ns"]
+    world.drop_app("app-0")
+    await world.step()
+    assert world.fleet._roster._tenants == {}
 
 
 async def test_app_when_gone_then_its_series_and_memory_are_gone() -> None:

@@ -91,6 +91,24 @@ async def test_conflict_when_it_never_ends_then_is_given_up_after_three_more_tri
     assert len(world.cluster.scaled()) == 4
 
 
+async def test_spec_when_changed_during_a_conflict_then_is_not_judged_by_old_readings() -> None:
+    world = World()
+    await world.observed()
+
+    def changes(_: Target) -> WriteResult:
+        world.put_app("app-0", generation=2)
+        world.fleet._roster.refresh()
+        return WriteResult(WriteOutcome.CONFLICT)
+
+    world.cluster.on_scale = changes
+    world.store.values["app-0"] = 500.0
+    await world.step()
+    assert len(world.cluster.scaled()) == 1
+    world.cluster.on_scale = lambda _: None
+    await world.step(0.5)
+    assert world.cluster.scaled()[1:] == [("app-0", 5)]
+
+
 async def test_write_when_refused_then_backs_off_and_says_why_and_others_go_on() -> None:
     world = World(2)
     await world.observed()
@@ -139,6 +157,31 @@ async def test_intent_when_unreachable_then_the_target_is_not_written() -> None:
     assert world.cluster.scaled() == [("app-0", 5)]
 
 
+@pytest.mark.parametrize("outcome", [WriteOutcome.UNREACHABLE, WriteOutcome.CONFLICT])
+@pytest.mark.parametrize("value", [500.0, 100.0], ids=["raise", "lowering"])
+async def test_intent_when_it_fails_for_ever_then_only_lowering_waits(
+    value: float, outcome: WriteOutcome
+) -> None:
+    world = World()
+    await world.observed()
+    world.cluster.on_status = lambda _: WriteResult(outcome)
+    world.store.values["app-0"] = value
+    await world.step()
+    assert world.cluster.scaled() == []
+    await world.step()
+    assert world.cluster.scaled() == ([("app-0", 5)] if value > 200 else [])
+
+
+async def test_intent_when_its_app_is_gone_then_the_target_is_not_written() -> None:
+    world = World()
+    await world.observed()
+    world.cluster.on_status = lambda _: WriteResult(WriteOutcome.GONE)
+    world.store.values["app-0"] = 500.0
+    for _ in range(3):
+        await world.step()
+    assert world.cluster.scaled() == []
+
+
 @pytest.mark.parametrize("when", ["before the turn", "after the intent"])
 async def test_lease_when_lost_then_no_target_is_written(when: str) -> None:
     world = World()
@@ -156,18 +199,30 @@ async def test_lease_when_lost_then_no_target_is_written(when: str) -> None:
     assert world.cluster.scaled() == []
 
 
-async def test_lease_when_regained_after_another_led_then_is_looked_at_first() -> None:
+@pytest.mark.parametrize("noticed", [True, False], ids=["seen to lead", "came and went"])
+async def test_lease_when_regained_after_another_led_then_is_looked_at_first(noticed: bool) -> None:
     world = World()
     await world.observed()
-    world.leader.leading, world.leader.holder = False, "other"
-    world.fleet._tick()
-    world.leader.leading, world.leader.holder = True, "me"
+    world.leader.leading = False
+    if noticed:
+        world.leader.term = None
+        world.fleet._tick()
+    world.leader.leading, world.leader.term = True, 2
     world.store.values["app-0"] = 500.0
     await world.step()
     assert world.cluster.scaled() == []
     await world.step()
     assert world.cluster.scaled() == [("app-0", 5)]
     assert len(world.journal.kind("start")) == 2
+
+
+async def test_lease_when_lost_then_series_last_until_another_has_led() -> None:
+    world = World()
+    await world.observed()
+    world.leader.leading = False
+    assert b"charon_desired_replicas{" in world.fleet.metrics.text()
+    world.leader.term = None
+    assert b"charon_desired_replicas{" not in world.fleet.metrics.text()
 
 
 async def test_kill_switch_of_a_namespace_when_set_then_no_target_is_written() -> None:

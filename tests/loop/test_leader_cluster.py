@@ -113,14 +113,14 @@ async def test_who_cannot_renew_stops_and_the_other_takes_over(contest: Contest)
     with contest.proxy.broken(silence):
         await contest.until_leads()
         await contest.until_leads("B")
-    await contest.until(lambda: contest.leaders["A"].holder[:1] == "B", "A to see that B leads")
+    await contest.until(lambda: contest.leaders["A"].term is None, "A to see that B leads")
     assert contest.leads() == {"B"}
 
 
 async def test_a_released_lease_is_taken_and_its_history_kept(
     contest: Contest, bed: testbed.Testbed, namespace: str
 ) -> None:
-    await contest.until(lambda: contest.leaders["B"].holder[:1] == "A", "B to see that A leads")
+    await contest.until(lambda: bool(contest.leaders["B"]._record), "B to see the Lease")
     text = await asyncio.to_thread(bed.kubectl, "get", "lease", "leader", "-n", namespace, "-ojson")
     before = json.loads(text)["spec"]
     with contest.proxy.broken(Rule(do=apifault.refusal(503), verbs=("get",))):
@@ -163,7 +163,7 @@ async def test_whatever_is_answered_leadership_ends_or_stays_one(
 ) -> None:
     with contest.proxy.broken(Rule(resource="leases", do=apifault.refusal(code))):
         await contest.until_leads("B")
-    await contest.until(lambda: contest.leaders["A"].holder[:1] == "B", "A to see that B leads")
+    await contest.until(lambda: contest.leaders["A"].term is None, "A to see that B leads")
 
 
 async def test_a_renewal_applied_but_not_heard_of_costs_nothing(contest: Contest) -> None:

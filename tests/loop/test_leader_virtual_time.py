@@ -148,6 +148,28 @@ def test_a_leader_that_cannot_renew_stops_before_the_other_begins(world: World) 
     assert world.leads() == ["B"]
 
 
+def test_a_leader_that_came_and_went_ends_the_term_of_the_one_before(world: World) -> None:
+    assert (world.a.term, world.b.term) == (1, None)
+    world.ports[0].down = True
+    world.pass_s(20)
+    assert (world.leads(), world.a.term) == (["B"], 1)
+    asyncio.run(world.b.release())
+    world.frozen.add(1)
+    world.ports[0].down = False
+    world.pass_s(5)
+    assert (world.leads(), world.a.term) == (["A"], 2)
+
+
+def test_a_term_outlasts_a_deadline_that_nobody_used(world: World) -> None:
+    world.frozen.add(1)
+    world.ports[0].down = True
+    world.pass_s(60)
+    assert (world.leads(), world.a.term) == ([], 1)
+    world.ports[0].down = False
+    world.pass_s(5)
+    assert (world.leads(), world.a.term) == (["A"], 1)
+
+
 def test_an_outage_shorter_than_the_deadline_changes_nothing(world: World) -> None:
     for port in world.ports:
         port.down = True

@@ -203,10 +203,44 @@ def test_write_that_may_have_been_applied_counts_as_acted(
     result: WriteOutcome, counts: bool
 ) -> None:
     known, outcome = build.one(ratio(3, 80.0, 1000.0), 1000.0)
-    after = acted(known, outcome.key, outcome.decision, 1001.0, result).apps[build.KEY]
+    after = acted(known, outcome.key, build.tried(outcome, 1001.0), result).apps[build.KEY]
     assert (after.acted_at_s == 1001.0) is counts
     assert bool(after.actions) is counts
     assert (after.written is not None) is (result is WriteOutcome.WRITTEN)
+
+
+@pytest.mark.parametrize(
+    ("generation", "replicas", "most"),
+    [(1, 2, 9), (2, 9, 9), (2, 2, 9), (2, 5, 5)],
+    ids=["not applied", "applied", "lost behind another change", "applied, then changed"],
+)
+def test_raise_that_was_not_answered_counts_once_the_target_shows_it(
+    generation: int, replicas: int, most: int
+) -> None:
+    slow = {"policies": [{"type": "Pods", "value": 7, "periodSeconds": 600}]}
+    policy = build.policy(behavior={"scaleUp": slow})
+    known, outcome = build.one(ratio(2, 900.0, 1000.0, policy=policy), 1000.0)
+    for again_s in (1001.0, 1002.0):
+        tried = build.tried(outcome, again_s)
+        known = acted(known, outcome.key, tried, WriteOutcome.UNREACHABLE)
+    known = memory.load(json.loads(json.dumps(memory.dump(known))))
+    seen = ratio(replicas, 900.0, 1010.0, policy=policy)
+    at = build.workload(replicas, generation=generation)
+    known, outcome = build.one(replace(seen, workload=at), 1010.0, known)
+    assert outcome.decision.final == most
+    assert known.apps[build.KEY].acted_at_s == 1002.0
+
+
+def test_raise_that_was_answered_at_the_second_try_counts_once() -> None:
+    slow = {"policies": [{"type": "Pods", "value": 7, "periodSeconds": 600}]}
+    policy = build.policy(behavior={"scaleUp": slow})
+    known, outcome = build.one(ratio(2, 900.0, 1000.0, policy=policy), 1000.0)
+    tried = build.tried(outcome, 1001.0)
+    known = acted(known, outcome.key, tried, WriteOutcome.UNREACHABLE)
+    known = build.wrote(known, outcome, 1002.0)
+    assert [(item.time_s, item.stood_on) for item in known.apps[build.KEY].actions] == [
+        (1002.0, None)
+    ]
 
 
 def test_write_for_an_app_that_is_not_remembered_changes_nothing() -> None:

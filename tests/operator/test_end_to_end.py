@@ -103,7 +103,7 @@ def _assert_replays(path: Path) -> None:
                 again = [journal.decision_to_json(o.decision) for o in result.outcomes]
                 assert json.dumps(again) == json.dumps(list(played.decisions))
             case journal.Write() as write:
-                memory = turn.acted(memory, write.key, write.decision, write.now_s, write.outcome)
+                memory = turn.acted(memory, write.key, write.action, write.outcome)
     assert count > 5
 
 

@@ -12,7 +12,7 @@ from charon_operator import settings
 from charon_operator.loop import turn
 from charon_operator.model.decision import Past
 from charon_operator.model.facts import AppFacts, Broken
-from charon_operator.model.memory import FleetMemory
+from charon_operator.model.memory import Action, FleetMemory
 from charon_operator.model.reading import Attainment, Missing, MissingReason, Reading
 from charon_operator.model.workload import Absent, Key, Rival
 from charon_operator.ports import WriteOutcome, WriteResult
@@ -78,7 +78,7 @@ def test_broken_facts_when_written_and_read_then_are_the_same(facts: AppFacts) -
     assert journal.facts_from_json(wire(journal.facts_to_json(facts))) == facts
 
 
-def play(rows: Rows) -> FleetMemory:
+def play(rows: Rows, *, anew: bool = False) -> FleetMemory:
     recorder, safety, memory = journal.Recorder(rows, "test"), settings.Safety(), FleetMemory()
     recorder.start(1000.0, safety, memory)
     replicas = 2
@@ -91,15 +91,19 @@ def play(rows: Rows) -> FleetMemory:
         decision = result.outcomes[0].decision
         if decision.moves:
             outcome = WriteOutcome.WRITTEN
-            memory = turn.acted(memory, facts[0].key, decision, now_s + 0.25, outcome)
+            action = Action(now_s + 0.25, decision.current, decision.final)
+            if anew:
+                recorder.start(now_s + 0.125, safety, memory)
+            memory = turn.acted(memory, facts[0].key, action, outcome)
             recorder.write(f"t{number}", now_s + 0.25, facts[0].key, decision, WriteResult(outcome))
             replicas = decision.final
     return memory
 
 
-def test_journal_when_replayed_then_gives_the_same_decisions_to_the_byte() -> None:
+@pytest.mark.parametrize("anew", [False, True], ids=["one start", "begun anew during a move"])
+def test_journal_when_replayed_then_gives_the_same_decisions_to_the_byte(anew: bool) -> None:
     rows = Rows()
-    ended = play(rows)
+    ended = play(rows, anew=anew)
     reader, memory, safety, writes, turns = journal.Reader(), FleetMemory(), None, 0, 0
     for line in rows.lines:
         match reader.read(json.loads(line)):
@@ -114,7 +118,7 @@ def test_journal_when_replayed_then_gives_the_same_decisions_to_the_byte() -> No
                 assert json.dumps(again) == json.dumps(list(played.decisions))
             case journal.Write() as write:
                 writes += 1
-                memory = turn.acted(memory, write.key, write.decision, write.now_s, write.outcome)
+                memory = turn.acted(memory, write.key, write.action, write.outcome)
     assert (turns, memory) == (4, ended)
     assert writes >= 1
 

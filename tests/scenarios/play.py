@@ -127,8 +127,8 @@ class Stage:
         self.memory, outcome = result.memory, result.outcomes[0]
         decision = outcome.decision
         if decision.moves:
-            key = outcome.key
-            self.memory = acted(self.memory, key, decision, self.now_s, WriteOutcome.WRITTEN)
+            key, action = outcome.key, build.tried(outcome, self.now_s)
+            self.memory = acted(self.memory, key, action, WriteOutcome.WRITTEN)
             self.pending = PendingAction(
                 decision.decision_id, decision.knob, decision.current, decision.final, self.now_s
             )
