@@ -114,6 +114,8 @@ def _show(contests: list[contest.Contest], output: str) -> None:
         return
     for line in scorecard.lines(contests[0]):
         click.echo(line)
+    click.echo("")
+    click.echo(scorecard.yardstick(contests[0]))
     if len(contests) > 1:
         click.echo("")
         for line in scorecard.over_seeds(contests):

@@ -50,12 +50,12 @@ class Arrivals:
         busy = [end_s for end_s, rate in zip(ends, self.rates, strict=True) if rate > 0]
         return max(busy, default=self.times_s[0])
 
-    def prolonged(self, seconds: float) -> "Arrivals":
-        """The same, with the last rate that was not zero going on for longer."""
+    @property
+    def is_step(self) -> bool:
+        """Whether it is one rate for one while, and nothing before and after."""
         busy = [at for at, rate in enumerate(self.rates) if rate > 0]
-        kept = busy[-1] + 1 if busy else 1
-        end_s = self.silent_s + seconds
-        return Arrivals(self.times_s[:kept], self.rates[:kept], end_s)
+        whole = bool(busy) and len(busy) == busy[-1] - busy[0] + 1
+        return whole and len({self.rates[at] for at in busy}) == 1
 
     @property
     def total(self) -> float:

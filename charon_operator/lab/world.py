@@ -34,6 +34,10 @@ class Pipeline:
     send_s: float = 0.5
     write_s: float = 0.05
 
+    def longest_s(self, period_s: float) -> float:
+        """The dead time that its parts and a controller's period amount to at worst."""
+        return self.scrape_s + self.send_s + period_s + self.write_s
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Scene:
