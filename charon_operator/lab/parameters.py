@@ -25,6 +25,7 @@ class Parameters:
     inference_cost: float
     inference_share: float
     receive_limit: float
+    receive_allowance: float
     unlimited_service: float
     unlimited_slope: float
     unlimited_drain: float
@@ -45,6 +46,7 @@ class Parameters:
     warm_up_mu: float
     warm_up_sigma: float
     first_inference: float
+    termination_grace: float
 
 
 def load(file: pathlib.Path = DEFAULT) -> Parameters:
