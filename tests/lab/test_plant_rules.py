@@ -181,6 +181,23 @@ def test_plant_file_when_a_figure_is_missing_then_says_which(tmp_path) -> None:
         parameters.load(file)
 
 
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("{}", 'needs an object "parameters"'),
+        ("[]", 'needs an object "parameters"'),
+        ('{"parameters": [1]}', 'needs an object "parameters"'),
+        ('{"parameters": {"overhead": 0.1}}', "overhead needs a number as its value"),
+        ("{", "is not a plant file"),
+    ],
+)
+def test_plant_file_when_it_is_none_then_says_what_it_needs(text, words, tmp_path) -> None:
+    file = tmp_path / "plant.json"
+    file.write_text(text)
+    with pytest.raises(SimulationError, match=words):
+        parameters.load(file)
+
+
 def test_plant_file_when_it_is_absent_then_names_the_option(tmp_path) -> None:
     with pytest.raises(SimulationError, match="--plant"):
         parameters.load(tmp_path / "none.json")

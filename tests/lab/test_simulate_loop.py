@@ -271,6 +271,14 @@ BROKEN = {
     ),
     "no yaml": ("a: [", "is not YAML"),
     "bad app": ("kind: ChargedApp\nspec: {}\n", "spec.policyRef"),
+    "list as metadata": ("kind: Deployment\nmetadata: [a]\n", "metadata of Deployment must be"),
+    "text as spec": ("kind: Deployment\nspec: a\n", "spec of Deployment must be a mapping"),
+    "replicas in letters": (
+        "---\n".join(file.read_text() for file in sorted(stream.EXAMPLE.glob("*.yaml"))).replace(
+            "  selector:\n", "  replicas: abc\n  selector:\n"
+        ),
+        "spec.replicas of the workload must be a whole number: 'abc'",
+    ),
 }
 
 
