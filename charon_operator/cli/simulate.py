@@ -54,7 +54,7 @@ Examples:
 )
 @click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text")
 def simulate(path: pathlib.Path, seed: int, seeds: int, output: str, **chosen: Any) -> None:
-    """Play an example against a modelled plant, beside PD and the causal optimum.
+    """Play an example against a modelled plant, beside PD and, for a step, the causal optimum.
 
     The decisions are made by the code that makes them in a cluster; pods, scrapes and frames are
     modelled.
