@@ -170,10 +170,14 @@ class PlantPod:
 
 @dataclass(frozen=True, slots=True)
 class PodState:
-    """What a plant says of a pod: whether it is ready, and how often it has restarted."""
+    """What a plant says of a pod: whether it is ready, how often it restarted, whether it lives.
+
+    A pod without a living container is gone as soon as it terminates.
+    """
 
     ready: bool
     restarts: int = 0
+    alive: bool = True
 
 
 @dataclass(frozen=True, slots=True)

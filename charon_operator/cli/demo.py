@@ -7,6 +7,7 @@ running.
 
 import asyncio
 import dataclasses
+import math
 import pathlib
 import shutil
 import signal
@@ -29,7 +30,7 @@ from charon_operator.lab import (
     scorecard,
     world,
 )
-from charon_operator.testbed import progress
+from charon_operator.testbed import Config, progress
 
 _ROOT = pathlib.Path(__file__).parents[2]
 
@@ -123,6 +124,7 @@ def _contest(
         limit_cores=played.limit_cores,
         seed=seed,
         tail_s=tail_s,
+        pipeline=world.Pipeline(Config.scrape_interval_s, Config.remote_write_deadline_s),
     )
     return contest.beside(played, scene, subject)
 
@@ -136,6 +138,7 @@ def _leave(places: demo_stage.Places, result: contest.Contest, live: demo_play.P
         "what the pods do is a model identified from measurements of 2024 (data/plants).",
         f"{result.before.name} and the optimum are simulated: same plant, same seed "
         f"({result.seed}), same arrivals, same horizon; phases of scrapes and turns differ.",
+        _Check.prompt(result).words,
         f"Run at {time.strftime('%Y-%m-%d %H:%M UTC', time.gmtime(live.begun_s))}.",
     ]
     written.whole(places.out / "demo.png", image)
@@ -148,8 +151,15 @@ def _verdict(places: demo_stage.Places, result: contest.Contest, live: demo_play
     for line in scorecard.lines(result):
         click.echo(line)
     click.echo("")
+    click.echo(scorecard.yardstick(result))
+    click.echo(
+        f"One seed ({result.seed}) is shown; `charon simulate {places.example} --seeds 20` plays "
+        "many."
+    )
+    click.echo("")
     found = [
         _Check.near(result),
+        _Check.prompt(result),
         _Check.explained(live),
         _Check.replayed(replay.replay(places.journal)),
     ]
@@ -174,11 +184,24 @@ class _Check:
 
     @classmethod
     def near(cls, result: contest.Contest) -> "_Check":
-        ratio = result.ratio(result.subject)
+        ratio, hold = result.ratio(result.subject), f"{result.threshold:g} {result.unit}"
+        if ratio is None or math.isinf(ratio):
+            return cls(False, f"The queue was not back within {hold} when the run ended.")
         return cls(
-            result.near,
-            f"The queue was back within {result.threshold:g} {result.unit} in {ratio:.2f} times "
-            f"the causal optimum's time (at most {contest.NEAR}).",
+            result.near(result.subject),
+            f"The queue was back within {hold} in {ratio:.2f} times the causal optimum's time "
+            f"(at most {contest.NEAR}).",
+        )
+
+    @classmethod
+    def prompt(cls, result: contest.Contest) -> "_Check":
+        seen_s = result.subject.score.dead_time_s
+        if seen_s is None:
+            return cls(False, "No turn stood on samples taken after the step.")
+        return cls(
+            result.prompt,
+            f"The step was acted on after {seen_s:.2f} s; scrape, send, period and write account "
+            f"for {result.longest_s:.2f} s, and a busy machine for {contest.SLACK_S} more.",
         )
 
     @classmethod

@@ -33,7 +33,7 @@ Examples:
 @click.argument("path", type=click.Path(path_type=pathlib.Path, exists=True))
 @click.option("--law", help="Another control law than the policy's: Queueing, PD, Ratio, Hold.")
 @click.option(
-    "--parameter", "given", multiple=True, metavar="NAME=VALUE", help="A parameter of that law."
+    "--parameter", "given", multiple=True, metavar="NAME=VALUE", help="A parameter of the law."
 )
 @click.option("--seed", type=int, default=0, show_default=True, help="Of all chance.")
 @click.option(
@@ -54,12 +54,12 @@ Examples:
 )
 @click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text")
 def simulate(path: pathlib.Path, seed: int, seeds: int, output: str, **chosen: Any) -> None:
-    """Play an example against a modelled plant, beside PD and the causal optimum.
+    """Play an example against a modelled plant, beside PD and, for a step, the causal optimum.
 
     The decisions are made by the code that makes them in a cluster; pods, scrapes and frames are
     modelled.
     """
-    played = _example(path, chosen["law"], chosen["given"])
+    played = example_of(path, chosen["law"], chosen["given"])
     scenes = [_scene(played, number, chosen) for number in range(seed, seed + seeds)]
     contests = [
         contest.beside(played, scene, contest.play(played, scene))
@@ -83,15 +83,19 @@ def load_of(text: str) -> arrivals.Arrivals:
     return arrivals.step() if text == STEP else arrivals.read_csv(pathlib.Path(text))
 
 
-def _example(path: pathlib.Path, law: str | None, given: tuple[str, ...]) -> example.Example:
+def example_of(path: pathlib.Path, law: str | None, given: tuple[str, ...]) -> example.Example:
+    """The example under the law and the parameters that options name."""
     played = example.read(path)
     pairs = [item.partition("=") for item in given]
     if any(not sign for _, sign, _ in pairs):
         raise SimulationError("--parameter needs NAME=VALUE, such as kp=1")
     if law is None and not pairs:
         return played
-    name = law or played.policy.spec.controller.type
-    parameters_ = {key: value for key, _, value in pairs}
+    own = played.policy.spec.controller
+    name = law or own.type
+    # Another law has no use for the policy's parameters; the same one keeps them.
+    kept = own.parameters if name == own.type else {}
+    parameters_ = {**kept, **{key: value for key, _, value in pairs}}
     registry.check_parameters(registry.find(name), parameters_)
     return played.under(name, parameters_)
 
@@ -114,6 +118,8 @@ def _show(contests: list[contest.Contest], output: str) -> None:
         return
     for line in scorecard.lines(contests[0]):
         click.echo(line)
+    click.echo("")
+    click.echo(scorecard.yardstick(contests[0]))
     if len(contests) > 1:
         click.echo("")
         for line in scorecard.over_seeds(contests):

@@ -16,6 +16,9 @@ STEP_FPS = 1000.0
 STEP_S = 60.0
 QUIET_S = 5.0
 _COLUMNS = ("t_s", "arrivals_per_s")
+# More is not what a simulation of single frames ends with today.
+_MOST_PER_S = 1e6
+_LONGEST_S = 7 * 86400.0
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -50,12 +53,12 @@ class Arrivals:
         busy = [end_s for end_s, rate in zip(ends, self.rates, strict=True) if rate > 0]
         return max(busy, default=self.times_s[0])
 
-    def prolonged(self, seconds: float) -> "Arrivals":
-        """The same, with the last rate that was not zero going on for longer."""
+    @property
+    def is_step(self) -> bool:
+        """Whether it is one rate for one while, and nothing before and after."""
         busy = [at for at, rate in enumerate(self.rates) if rate > 0]
-        kept = busy[-1] + 1 if busy else 1
-        end_s = self.silent_s + seconds
-        return Arrivals(self.times_s[:kept], self.rates[:kept], end_s)
+        whole = bool(busy) and len(busy) == busy[-1] - busy[0] + 1
+        return whole and len({self.rates[at] for at in busy}) == 1
 
     @property
     def total(self) -> float:
@@ -80,16 +83,18 @@ def read_csv(file: pathlib.Path) -> Arrivals:
     """
     try:
         with file.open(newline="", encoding="utf-8") as lines:
-            rows = [row for row in csv.reader(lines) if row]
+            reader = csv.reader(lines)
+            rows = [(reader.line_num, row) for row in reader if row]
     except (OSError, UnicodeDecodeError) as error:
         raise SimulationError(f"{file}: cannot be read: {error}") from None
+    except csv.Error as error:
+        raise SimulationError(f"{file}:{reader.line_num}: is not CSV: {error}") from None
     if not rows:
         raise SimulationError(f"{file}: is empty; two columns are needed: {', '.join(_COLUMNS)}")
-    head = [name.strip() for name in rows[0]]
+    head = [name.strip() for name in rows[0][1]]
     columns = [head.index(name) if name in head else place for place, name in enumerate(_COLUMNS)]
     body = rows if _is_number(head[0]) else rows[1:]
-    first_line = 1 + len(rows) - len(body)
-    points = [_point(file, first_line + offset, row, columns) for offset, row in enumerate(body)]
+    points = [_point(file, line, row, columns) for line, row in body]
     return _joined(file, points)
 
 
@@ -100,6 +105,8 @@ def _joined(file: pathlib.Path, points: list[tuple[float, float]]) -> Arrivals:
     if any(later <= earlier for earlier, later in itertools.pairwise(times_s)):
         raise SimulationError(f"{file}: times in the first column must ascend")
     rates = tuple(rate for _, rate in points)
+    if not any(rates):
+        raise SimulationError(f"{file}: nothing ever arrives; give one row a rate above 0")
     return Arrivals(times_s, rates, 2 * times_s[-1] - times_s[-2])
 
 
@@ -112,8 +119,11 @@ def _point(
         raise SimulationError(
             f"{file}:{line}: needs two numbers, time in s and arrivals a second: {','.join(row)}"
         ) from None
-    if not (math.isfinite(time_s) and math.isfinite(rate) and rate >= 0):
-        raise SimulationError(f"{file}:{line}: time must be finite and arrivals not negative")
+    if not (0 <= time_s <= _LONGEST_S and 0 <= rate <= _MOST_PER_S):
+        raise SimulationError(
+            f"{file}:{line}: time must be 0 to {_LONGEST_S:.0f} s, and arrivals not negative and "
+            f"at most {_MOST_PER_S:.0f} a second: {','.join(row)}"
+        )
     return time_s, rate
 
 

@@ -1,17 +1,16 @@
 """A simulated Deployment: asked-for replicas become pods, surplus pods end after their grace.
 
+A surplus pod in which nothing runs has no use of its grace, and ends at once.
+
 Reads: scale commands, pods' states. Gives: a `Workload` and the plant's pods. Never: a network. A
 fake of API server, controllers and scheduler, in their order of removal and without their delays.
 """
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Final
 
 from charon_operator.model.workload import Target, Workload
 from charon_operator.ports import PlantPod, PodState
-
-GRACE_S: Final = 30.0
 
 
 @dataclasses.dataclass(slots=True)
@@ -23,6 +22,7 @@ class _Pod:
     ends_s: float | None = None
     ready_s: float | None = None
     restarts: int = 0
+    alive: bool = False
 
 
 class Cluster:
@@ -32,13 +32,21 @@ class Cluster:
         target: its name.
         replicas: asked for at the beginning; these pods exist already.
         now_s: the beginning, seconds since 1970.
+        grace_s: for which a pod in which a process runs goes on after it was told to end.
         limit_cores: CPU limit of each pod; None without one.
     """
 
     def __init__(
-        self, target: Target, replicas: int, now_s: float, limit_cores: float | None = 1.0
+        self,
+        target: Target,
+        replicas: int,
+        now_s: float,
+        *,
+        grace_s: float,
+        limit_cores: float | None = 1.0,
     ) -> None:
         self._target = target
+        self._grace_s = grace_s
         self._limit_cores = limit_cores
         self._generation = 1
         self._pods: dict[str, _Pod] = {}
@@ -58,15 +66,21 @@ class Cluster:
         for name, state in states.items():
             if name in self._pods:
                 _take_in(self._pods[name], state, now_s)
-        for pod in [pod for pod in self._pods.values() if (pod.ends_s or now_s + 1) <= now_s]:
-            del self._pods[pod.name]
+        self._remove(now_s)
         live = self._live()
         for _ in range(self.replicas - len(live)):
             name = f"{self._target.name}-{self._born:04}"
             self._pods[name] = _Pod(name, now_s)
             self._born += 1
         for pod in sorted(live, key=_removal_order)[: max(0, len(live) - self.replicas)]:
-            pod.ends_s = now_s + GRACE_S
+            pod.ends_s = now_s + self._grace_s
+        self._remove(now_s)
+
+    def _remove(self, now_s: float) -> None:
+        """Remove the pods that were told to end and in which nothing runs, or whose time is up."""
+        for pod in list(self._pods.values()):
+            if pod.ends_s is not None and (pod.ends_s <= now_s or not pod.alive):
+                del self._pods[pod.name]
 
     def pods(self) -> list[PlantPod]:
         """The pods, terminating ones included."""
@@ -100,7 +114,7 @@ class Cluster:
 
 
 def _take_in(pod: _Pod, state: PodState, now_s: float) -> None:
-    pod.restarts = state.restarts
+    pod.restarts, pod.alive = state.restarts, state.alive
     if not state.ready:
         pod.ready_s = None
     elif pod.ready_s is None:

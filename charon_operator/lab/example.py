@@ -62,9 +62,8 @@ def read(path: pathlib.Path) -> Example:
             f"{path}: the first objective must bound its indicator from above (LessThanOrEqual)"
         )
     workload = _named(bodies, app.target.kind, app.target.name)
-    asked = (workload.get("spec") or {}).get("replicas")
     least = app.spec.replicas.min
-    return Example(app, policy, max(int(asked or 1), least), _limit_cores(workload))
+    return Example(app, policy, max(_replicas(path, workload), least), _limit_cores(workload))
 
 
 def _bodies(path: pathlib.Path) -> Iterable[Mapping[str, Any]]:
@@ -75,11 +74,19 @@ def _bodies(path: pathlib.Path) -> Iterable[Mapping[str, Any]]:
         try:
             for body in yaml.safe_load_all(file.read_text(encoding="utf-8")):
                 if isinstance(body, dict):
-                    yield body
+                    yield _checked(file, body)
         except OSError as error:
             raise SimulationError(f"{file}: cannot be read: {error.strerror}") from None
         except (yaml.YAMLError, UnicodeDecodeError) as error:
             raise SimulationError(f"{file}: is not YAML: {str(error).splitlines()[0]}") from None
+
+
+def _checked(file: pathlib.Path, body: Mapping[str, Any]) -> Mapping[str, Any]:
+    for field in ("metadata", "spec"):
+        if not isinstance(body.get(field) or {}, dict):
+            kind = body.get("kind", "a document")
+            raise SimulationError(f"{file}: {field} of {kind} must be a mapping of names to values")
+    return body
 
 
 def _policy(
@@ -97,6 +104,18 @@ def _named(bodies: Iterable[Mapping[str, Any]], kind: str, name: str) -> Mapping
         if body.get("kind") == kind and (body.get("metadata") or {}).get("name") == name:
             return body
     return {}
+
+
+def _replicas(path: pathlib.Path, workload: Mapping[str, Any]) -> int:
+    """Replicas asked for at the beginning; one where the manifest does not say."""
+    asked = (workload.get("spec") or {}).get("replicas")
+    if asked is None:
+        return 1
+    if isinstance(asked, bool) or not isinstance(asked, int) or asked < 0:
+        raise SimulationError(
+            f"{path}: spec.replicas of the workload must be a whole number: {asked!r}"
+        )
+    return asked
 
 
 def _limit_cores(workload: Mapping[str, Any]) -> float | None:

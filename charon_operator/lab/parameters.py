@@ -25,6 +25,7 @@ class Parameters:
     inference_cost: float
     inference_share: float
     receive_limit: float
+    receive_allowance: float
     unlimited_service: float
     unlimited_slope: float
     unlimited_drain: float
@@ -45,6 +46,7 @@ class Parameters:
     warm_up_mu: float
     warm_up_sigma: float
     first_inference: float
+    termination_grace: float
 
 
 def load(file: pathlib.Path = DEFAULT) -> Parameters:
@@ -54,7 +56,7 @@ def load(file: pathlib.Path = DEFAULT) -> Parameters:
         SimulationError: the file cannot be read, or lacks a parameter; it says which.
     """
     try:
-        entries = json.loads(file.read_text(encoding="utf-8"))["parameters"]
+        entries = _entries(json.loads(file.read_text(encoding="utf-8")))
         names = [field.name for field in dataclasses.fields(Parameters)]
         figures: dict[str, Any] = {name: _value(entries, name) for name in names}
         return Parameters(**figures)
@@ -62,14 +64,22 @@ def load(file: pathlib.Path = DEFAULT) -> Parameters:
         raise SimulationError(
             f"{file}: cannot be read ({error.strerror}); name a plant file with --plant"
         ) from None
-    except (ValueError, KeyError, TypeError) as error:
+    except ValueError as error:
         raise SimulationError(f"{file}: is not a plant file: {error}") from None
 
 
-def _value(entries: dict[str, dict[str, float]], name: str) -> float:
+def _entries(content: Any) -> dict[str, Any]:
+    entries = content.get("parameters") if isinstance(content, dict) else None
+    if not isinstance(entries, dict):
+        raise ValueError('it needs an object "parameters", as data/plants/ptychonn-2024.json has')
+    return entries
+
+
+def _value(entries: dict[str, Any], name: str) -> float:
     if name not in entries:
         raise ValueError(f"parameter {name} is missing")
-    value = entries[name].get("value")
+    entry = entries[name]
+    value = entry.get("value") if isinstance(entry, dict) else None
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise ValueError(f"parameter {name} needs a number as its value")
     return value

@@ -49,7 +49,8 @@ def _arrivals(panel: Any, contest: Contest) -> None:
 
 
 def _queue(panel: Any, contest: Contest) -> None:
-    for contender, style in zip(contest.contenders, _styles(), strict=True):
+    # Without an optimum there is one style more than contenders.
+    for contender, style in zip(contest.contenders, _styles(), strict=False):
         panel.plot(
             contender.trace.seconds(), contender.trace.queue, label=_said(contender), **style
         )
@@ -74,30 +75,25 @@ def _said(contender: Contender) -> str:
 
 
 def _replicas(panel: Any, contest: Contest) -> None:
-    subject, before, best = contest.contenders
-    main, other, ideal = _styles()
+    subject, *others = contest.contenders
+    main, *styles = _styles()
     trace = subject.trace
     panel.step(trace.seconds(), trace.wanted, where="post", label=f"{subject.name}: wanted", **main)
     panel.fill_between(
         trace.seconds(), trace.ready, step="post", color=_BLUE, alpha=0.22, label="ready"
     )
-    panel.step(
-        before.trace.seconds(),
-        before.trace.wanted,
-        where="post",
-        label=f"{before.name}: wanted",
-        **other,
-    )
-    panel.step(
-        best.trace.seconds(),
-        best.trace.wanted,
-        where="post",
-        label=f"{best.name}: wanted",
-        **ideal,
-    )
+    for other, style in zip(others, styles, strict=False):
+        panel.step(
+            other.trace.seconds(),
+            other.trace.wanted,
+            where="post",
+            label=f"{other.name}: wanted",
+            **style,
+        )
     _decisions(panel, subject)
     panel.plot([], [], color=_BLUE, linestyle="", marker="^", label="written (▲ up, ▼ down)")
     panel.set_ylabel("replicas")
+    best = contest.yardstick or subject
     most = max(itertools.chain(trace.wanted, best.trace.wanted))
     panel.set_ylim(0, 1.28 * most)
     panel.yaxis.set_major_locator(matplotlib.ticker.MaxNLocator(integer=True))

@@ -44,12 +44,23 @@ class Account:
 class _Pod:
     """A pod's life: its luck, and the process it has now, if any."""
 
-    __slots__ = ("chance", "late_s", "limit", "process", "restarts", "start_s", "starts", "turn")
+    __slots__ = (
+        "chance",
+        "going",
+        "late_s",
+        "limit",
+        "process",
+        "restarts",
+        "start_s",
+        "starts",
+        "turn",
+    )
 
     def __init__(
         self, ordinal: int, limit: float | None, seed: int, starts: Iterable[luck.Start]
     ) -> None:
         self.limit = limit
+        self.going = False  # it terminates: nothing is started in it any more
         self.chance = random.Random(f"batches:{seed}:{ordinal}")
         self.starts = iter(starts)
         self.turn: luck.Start | None = next(self.starts)
@@ -125,11 +136,12 @@ class StreamPlant:
         for pod in sorted(pods, key=lambda pod: (pod.created_at_s, pod.name)):
             known = self._pods.get(pod.name)
             if known is None:
-                self._pods[pod.name] = self._newborn(pod, warm=warm)
+                known = self._pods[pod.name] = self._newborn(pod, warm=warm)
             elif known.limit != pod.limits_cores:
                 known.limit = pod.limits_cores
                 if known.process is not None:
                     known.process.limit_cores = pod.limits_cores
+            known.going = pod.terminating
         self._seat({pod.name: pod.created_at_s for pod in pods})
 
     def _newborn(self, pod: PlantPod, *, warm: bool) -> _Pod:
@@ -147,7 +159,7 @@ class StreamPlant:
         free = self._parameters.node_slots
         free -= sum(pod.start_s is not None for pod in self._pods.values())
         for name, pod in self._pods.items():
-            if pod.start_s is None and free > 0:
+            if pod.start_s is None and not pod.going and free > 0:
                 free -= 1
                 began_s = (self._first_s or 0.0) + self._ticks * TICK_S
                 # A pod that had to wait for a slot starts when it gets one.
@@ -171,7 +183,7 @@ class StreamPlant:
             return
         age_s = now_s - pod.start_s - pod.late_s
         if pod.process is None:
-            if age_s < pod.turn.takes_s:
+            if pod.going or age_s < pod.turn.takes_s:
                 return
             pod.process = service.Process(self._parameters, pod.limit, pod.chance)
         if pod.turn.serves_s is None:
@@ -227,5 +239,6 @@ class StreamPlant:
 
 
 def _state(pod: _Pod) -> PodState:
-    up = pod.process is not None and pod.process.serving
-    return PodState(ready=up, restarts=pod.restarts)
+    if pod.process is None:
+        return PodState(False, pod.restarts, alive=False)
+    return PodState(pod.process.serving, pod.restarts)

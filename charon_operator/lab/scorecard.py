@@ -9,7 +9,7 @@ import statistics
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from charon_operator.lab.contest import Contender, Contest
+from charon_operator.lab.contest import NEAR, OPTIMUM, Contender, Contest
 from charon_operator.lab.score import Score
 
 _FIGURES: tuple[tuple[str, Callable[[Score], str]], ...] = (
@@ -31,12 +31,29 @@ def table(contest: Contest) -> list[list[str]]:
     rows = [["", *(contender.name for contender in contest.contenders)]]
     for name, text in _FIGURES:
         rows.append([name, *(_cell(contest, who, name, text) for who in contest.contenders)])
-    rows.append(["times the optimum's", *(_ratio(contest.ratio(w)) for w in contest.contenders)])
+    if contest.yardstick:
+        ratios = [contest.ratio(who) for who in contest.contenders]
+        rows.append(["times the optimum's", *(_ratio(ratio) for ratio in ratios)])
     return rows
 
 
+def yardstick(contest: Contest) -> str:
+    """What the optimum is here, in a sentence or two."""
+    best = contest.optimum
+    if best is None:
+        return "There is no optimum beside it: it is defined for one step from nothing."
+    text = (
+        "The optimum is the best of a family of schedules that know the plant and every pod's "
+        f"luck and no future: from {best.dead_time_s:.2f} s after the step on {best.high} "
+        f"replicas, {best.low} once the queue is back, the minimum once the end was seen."
+    )
+    if contest.sooner is None:
+        return text
+    return f"{text} {contest.sooner.name} did better, so its own run is the optimum here."
+
+
 def _cell(contest: Contest, who: Contender, name: str, text: Callable[[Score], str]) -> str:
-    if who.name != contest.yardstick.name:
+    if who.name != OPTIMUM or contest.optimum is None:
         return text(who.score)
     if name in _OF_A_CONTROLLER:
         return "–"
@@ -59,15 +76,21 @@ def lines(contest: Contest) -> list[str]:
 
 
 def values(contest: Contest) -> dict[str, Any]:
-    """The scorecard as JSON-able values; an infinite ratio is null."""
+    """The scorecard as JSON-able values.
+
+    A ratio is null where there was no return or no optimum; `by` says whose run the optimum is.
+    """
     found: dict[str, Any] = {"seed": contest.seed, "threshold": contest.threshold}
     for contender in contest.contenders:
         ratio = contest.ratio(contender)
         found[contender.name] = {
             **dataclasses.asdict(contender.score),
-            "ratio": None if math.isinf(ratio) else ratio,
+            "ratio": None if ratio is None or math.isinf(ratio) else ratio,
         }
-    found["optimum"] |= {
+    if contest.optimum is None:
+        return {**found, OPTIMUM: None}
+    found[OPTIMUM] |= {
+        "by": contest.sooner.name if contest.sooner else OPTIMUM,
         "high": contest.optimum.high,
         "low": contest.optimum.low,
         "dead_time_s": contest.optimum.dead_time_s,
@@ -79,20 +102,33 @@ def _seconds(value: float | None, digits: int = 1) -> str:
     return "never" if value is None else f"{value:.{digits}f} s"
 
 
-def _ratio(ratio: float) -> str:
-    return "never" if math.isinf(ratio) else f"{ratio:.2f}"
+def _ratio(ratio: float | None) -> str:
+    return "never" if ratio is None or math.isinf(ratio) else f"{ratio:.2f}"
 
 
 def over_seeds(contests: Sequence[Contest]) -> list[str]:
     """Median and worst over several seeds, a line for each contender."""
     found = [f"Over {len(contests)} seeds, median and worst:"]
     for at, contender in enumerate(contests[0].contenders):
-        ratios = [contest.ratio(contest.contenders[at]) for contest in contests]
-        cost = [contest.contenders[at].score.replica_seconds for contest in contests]
-        peak = [contest.contenders[at].score.peak for contest in contests]
+        scores = [contest.contenders[at].score for contest in contests]
+        cost = [score.replica_seconds for score in scores]
+        peak = [score.peak for score in scores]
         found.append(
-            f"{contender.name:<10} times the optimum's {_ratio(statistics.median(ratios))}, "
-            f"{_ratio(max(ratios))}; replica-seconds {statistics.median(cost):.0f}, "
-            f"{max(cost):.0f}; peak queue {statistics.median(peak):.0f}, {max(peak):.0f}"
+            f"{contender.name:<10} {_nearness(contests, at)}"
+            f"replica-seconds {statistics.median(cost):.0f}, {max(cost):.0f}; "
+            f"peak queue {statistics.median(peak):.0f}, {max(peak):.0f}"
         )
     return found
+
+
+def _nearness(contests: Sequence[Contest], at: int) -> str:
+    """How the contenders at one place compare with the optimum; nothing without one."""
+    whole = [contest.ratio(contest.contenders[at]) for contest in contests]
+    ratios = [ratio for ratio in whole if ratio is not None]
+    if not ratios:
+        return ""
+    near = sum(contest.near(contest.contenders[at]) for contest in contests)
+    return (
+        f"times the optimum's {_ratio(statistics.median(ratios))}, {_ratio(max(ratios))}, "
+        f"at most {NEAR} in {near} of {len(contests)}; "
+    )

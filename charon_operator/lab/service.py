@@ -9,8 +9,6 @@ from collections.abc import Sequence
 
 from charon_operator.lab.parameters import Parameters
 
-_ALLOWANCE_S = 0.25
-
 
 class Process:
     """One serving process: a queue, batches, counters since its start.
@@ -64,7 +62,7 @@ class Process:
     def make_room(self, seconds: float) -> None:
         """Let its allowance to receive grow with time."""
         limit = self._parameters.receive_limit * (self.limit_cores or 0.0)
-        most = max(limit * _ALLOWANCE_S, 2.0 * self._parameters.batch)
+        most = max(limit * self._parameters.receive_allowance, 2.0 * self._parameters.batch)
         self._room = min(most, self._room + limit * seconds)
 
     def wish(self, offered: float, seconds: float) -> float:

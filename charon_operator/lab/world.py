@@ -34,6 +34,10 @@ class Pipeline:
     send_s: float = 0.5
     write_s: float = 0.05
 
+    def longest_s(self, period_s: float) -> float:
+        """The dead time that its parts and a controller's period amount to at worst."""
+        return self.scrape_s + self.send_s + period_s + self.write_s
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Scene:
@@ -90,7 +94,13 @@ class World:
     def __init__(self, scene: Scene, *, measured: bool = True) -> None:
         self.scene = scene
         self.now_s = EPOCH_S
-        self.cluster = cluster.Cluster(scene.target, scene.replicas, EPOCH_S, scene.limit_cores)
+        self.cluster = cluster.Cluster(
+            scene.target,
+            scene.replicas,
+            EPOCH_S,
+            grace_s=scene.parameters.termination_grace,
+            limit_cores=scene.limit_cores,
+        )
         common = {"namespace": scene.target.namespace, "app": scene.target.name}
         self.store = samples.Store(common, scene.pipeline.send_s)
         self.trace = Trace(scene.step_s, scene.silent_s)

@@ -198,8 +198,13 @@ class PlantExporter:
             if seen is not None and seen.told != state and seen.ends_s is None:
                 self._begin(name, self._tell(name, seen, state))
         for name, seen in self._pods.items():
-            if seen.ends_s is not None and seen.ends_s <= now_s and not seen.ended:
+            if seen.ends_s is not None and not seen.ended and self._is_over(name, seen, now_s):
                 self._begin(name, self._end(name, seen))
+
+    def _is_over(self, name: str, seen: _Seen, now_s: float) -> bool:
+        """Whether a terminating pod's time is up, or nothing runs in it that could use the time."""
+        state = self._output.pods.get(name)
+        return (seen.ends_s or 0.0) <= now_s or (state is not None and not state.alive)
 
     def _plant_s(self, time_s: float) -> float:
         return self._origin_s + (time_s - self._origin_s) * self._speed

@@ -5,7 +5,7 @@ import json
 import pytest
 from click.testing import CliRunner
 
-from charon_operator.cli import main
+from charon_operator.cli import main, simulate
 from tests.lab import stream
 
 EXAMPLE = str(stream.EXAMPLE)
@@ -37,6 +37,15 @@ def test_another_law_when_named_then_it_is_played() -> None:
     done = call("simulate", EXAMPLE, *chosen, "-o", "json")
     assert done.exit_code == 0, done.output
     assert {"PD", "PD of 2024", "optimum"} <= json.loads(done.stdout)[0].keys()
+
+
+def test_parameter_when_the_law_stays_then_the_others_of_the_policy_stay() -> None:
+    own = stream.played().policy.spec.controller
+    same = simulate.example_of(stream.EXAMPLE, None, ("drainSeconds=7",)).policy.spec.controller
+    assert own.parameters.keys() > {"drainSeconds"}
+    assert same.parameters == {**own.parameters, "drainSeconds": "7"}
+    other = simulate.example_of(stream.EXAMPLE, "PD", ("kp=1", "unitsPerReplica=64"))
+    assert other.policy.spec.controller.parameters == {"kp": "1", "unitsPerReplica": "64"}
 
 
 WRONG = {

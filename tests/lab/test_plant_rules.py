@@ -1,5 +1,6 @@
 """What the plant must do whatever its figures are."""
 
+import dataclasses
 import itertools
 import math
 
@@ -8,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from charon_operator.errors import SimulationError
-from charon_operator.lab import arrivals, luck, parameters, plant, service
-from charon_operator.ports import PlantPod
+from charon_operator.lab import arrivals, cluster, luck, parameters, plant, service
+from charon_operator.model.workload import Target
+from charon_operator.ports import PlantPod, PodState
 
 PARAMETERS = parameters.load()
 
@@ -90,11 +92,41 @@ def test_frames_when_a_pod_joins_then_stay_where_they_were_dealt() -> None:
 
 def test_terminating_pod_when_it_is_still_there_then_takes_frames_and_serves() -> None:
     model = stepped()
+    model.step(1.0, pods(1))
     going = [PlantPod("pod-000", 0.0, terminating=True, limits_cores=1.0)]
     before = model.account().processed
     model.step(10.0, going)
     assert model.account().processed > before
     assert model.account().queued > 0
+
+
+def test_terminating_pod_when_nothing_runs_in_it_then_nothing_is_started() -> None:
+    model = stepped()
+    fresh = [PlantPod("new-000", 0.0, terminating=True, limits_cores=1.0)]
+    state = model.step(60.0, pods(1) + fresh).pods["new-000"]
+    assert (state.alive, state.restarts) == (False, 0)
+
+
+def test_terminating_pod_when_its_process_crashes_then_is_not_started_again() -> None:
+    # The seed's first new pod crashes at its first batch.
+    seed = next(s for s in range(99) if next(luck.starts(PARAMETERS, s, 1)).serves_s is None)
+    # So little comes that a batch takes a second.
+    model, new = stepped(seed, rate=16.0), PlantPod("new-000", 0.0, limits_cores=1.0)
+    takes_s = next(luck.starts(PARAMETERS, seed, 1)).takes_s
+    assert model.step(takes_s + 0.2, [*pods(1), new]).pods["new-000"].alive
+    going = dataclasses.replace(new, terminating=True)
+    state = model.step(300.0, [*pods(1), going]).pods["new-000"]
+    assert (state.alive, state.ready, state.restarts) == (False, False, 1)
+
+
+def test_surplus_pods_when_nothing_runs_in_them_then_end_without_grace() -> None:
+    made = cluster.Cluster(Target("workload", "Deployment", "consumer"), 3, 0.0, grace_s=30.0)
+    names = [pod.name for pod in made.pods()]
+    made.advance(1.0, {names[0]: PodState(True), names[1]: PodState(False)})
+    made.scale(1, 2.0)
+    assert {pod.name: pod.terminating for pod in made.pods()} == {names[0]: False, names[1]: True}
+    made.advance(32.0, {})
+    assert [pod.name for pod in made.pods()] == names[:1]
 
 
 def test_node_when_crowded_then_serves_no_more_than_its_ceiling() -> None:
@@ -149,6 +181,23 @@ def test_plant_file_when_a_figure_is_missing_then_says_which(tmp_path) -> None:
         parameters.load(file)
 
 
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("{}", 'needs an object "parameters"'),
+        ("[]", 'needs an object "parameters"'),
+        ('{"parameters": [1]}', 'needs an object "parameters"'),
+        ('{"parameters": {"overhead": 0.1}}', "overhead needs a number as its value"),
+        ("{", "is not a plant file"),
+    ],
+)
+def test_plant_file_when_it_is_none_then_says_what_it_needs(text, words, tmp_path) -> None:
+    file = tmp_path / "plant.json"
+    file.write_text(text)
+    with pytest.raises(SimulationError, match=words):
+        parameters.load(file)
+
+
 def test_plant_file_when_it_is_absent_then_names_the_option(tmp_path) -> None:
     with pytest.raises(SimulationError, match="--plant"):
         parameters.load(tmp_path / "none.json")
@@ -185,10 +234,14 @@ BAD_CSV = {
     "t_s,arrivals_per_s\n0,1\n1\n": ":3: needs two numbers",
     "t_s,arrivals_per_s\n0,1\n1,-2\n": "not negative",
     "t_s,arrivals_per_s\n0,1\n1,nan\n": "not negative",
+    "t_s,arrivals_per_s\n\n0,1\n1,1e9\n": ":4: .* at most 1000000 a second",
+    "t_s,arrivals_per_s\n0,1\n1e12,1\n": ":3: time must be 0 to 604800 s",
+    "t_s,arrivals_per_s\n0,0\n1,0\n": "nothing ever arrives",
+    "t_s,arrivals_per_s\n0,1\n1," + 140_000 * "9": ":3: is not CSV: field larger than",
 }
 
 
-@pytest.mark.parametrize("text", BAD_CSV)
+@pytest.mark.parametrize("text", BAD_CSV, ids=BAD_CSV.values())
 def test_csv_when_broken_then_the_error_names_file_and_fault(text: str, tmp_path) -> None:
     file = tmp_path / "load.csv"
     file.write_text(text)
