@@ -62,7 +62,7 @@ def detach(wanted: config.Config) -> state.State:
     log = files.log("keeper")
     with log.open("ab") as out:
         keeping = subprocess.Popen(
-            [sys.executable, "-m", "charon_operator.testbed", "keep", str(file)],
+            [sys.executable, "-m", "charon_operator.testbed", str(file)],
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=subprocess.STDOUT,

@@ -1,4 +1,4 @@
-""".ci/run and .ci/stages themselves, on a made-up project: exit codes, what is left behind, an end by signal."""
+"""The scripts of .ci on a made-up project: exit codes, what is left behind, an end by signal."""
 
 import os
 import shutil
