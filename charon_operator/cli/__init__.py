@@ -37,7 +37,14 @@ class _Verbs(click.Group):
         if cmd_name not in VERBS:
             return None
         module, attribute, _ = VERBS[cmd_name]
-        command = getattr(importlib.import_module(f"charon_operator.cli.{module}"), attribute)
+        try:
+            loaded = importlib.import_module(f"charon_operator.cli.{module}")
+        except ModuleNotFoundError as error:
+            if str(error.name).startswith("charon_operator"):
+                raise
+            remedy = "pip install 'charon-operator[lab]'"
+            raise click.ClickException(f"this needs {error.name}: {remedy}") from None
+        command = getattr(loaded, attribute)
         assert isinstance(command, click.Command)
         return command
 
@@ -51,6 +58,12 @@ class _Verbs(click.Group):
             return super().invoke(ctx)
         except CharonError as error:
             raise click.ClickException(str(error)) from None
+        except BrokenPipeError:
+            raise  # whoever read us has enough: click ends quietly
+        except OSError as error:
+            # The last net: files and folders that people name.
+            where = f"{error.filename}: " if error.filename else ""
+            raise click.ClickException(f"{where}{error.strerror or error}") from None
 
 
 @click.group(cls=_Verbs, context_settings={"help_option_names": ["-h", "--help"]})

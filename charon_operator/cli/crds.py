@@ -10,6 +10,7 @@ from typing import Any, Final, Literal
 import click
 import yaml
 
+from charon_operator.cli import written
 from charon_operator.model import crd
 
 _HEADER: Final = "# Rendered from the models by `charon crds`: change those, not this.\n"
@@ -32,24 +33,24 @@ Examples:
 """
 )
 @click.option(
-    "--write", "written", type=_FOLDER, multiple=True, help="Write one file a definition there."
+    "--write", "wanted", type=_FOLDER, multiple=True, help="Write one file a definition there."
 )
 @click.option(
     "--check", "checked", type=_FOLDER, multiple=True, help="Fail if the files there differ."
 )
 @click.option("-o", "--output", type=click.Choice(["yaml", "json"]), default="yaml")
 def crds(
-    written: tuple[Path, ...], checked: tuple[Path, ...], output: Literal["yaml", "json"]
+    wanted: tuple[Path, ...], checked: tuple[Path, ...], output: Literal["yaml", "json"]
 ) -> None:
     """Print the custom resource definitions, or write or check copies of them."""
-    for folder in written:
+    for folder in wanted:
         _write(folder)
     differing = [path for folder in checked for path in _differing(folder)]
     if differing:
         listed = ", ".join(str(path) for path in differing)
         remedy = " ".join(f"--write {folder}" for folder in checked)
         raise click.ClickException(f"out of date: {listed}; mend it by `charon crds {remedy}`")
-    if not written and not checked:
+    if not wanted and not checked:
         _print(output)
 
 
@@ -72,9 +73,8 @@ def _print(output: Literal["yaml", "json"]) -> None:
 
 
 def _write(folder: Path) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
     for name, content in files().items():
-        (folder / name).write_text(content, encoding="utf-8")
+        written.whole(folder / name, content.encode())
         click.echo(str(folder / name))
 
 

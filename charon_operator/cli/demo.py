@@ -58,7 +58,7 @@ def demo(folder: pathlib.Path, seed: int) -> None:
     everything. The first run builds the testbed (some ten minutes); later ones take about three.
     """
     places = demo_stage.Places(_ROOT, folder)
-    places.prepare()
+    click.get_current_context().with_resource(places.prepared())
     played = example.read(places.example)
     load = arrivals.step()
     model = plant.StreamPlant(parameters.load(), load, seed)

@@ -208,7 +208,7 @@ class Play:
         """Every replica count the Deployment has, seen without the operator."""
         apps = client.AppsV1Api(api)
         while True:
-            with contextlib.suppress(client.ApiException, OSError, TimeoutError):
+            with contextlib.suppress(*plant_exporter.PASSING):
                 await self._watch_once(apps)
             await asyncio.sleep(_LOOK_S)
 

@@ -6,13 +6,12 @@ Reads: a folder, the repository's chart and example. Gives: `Stage`. Never: leav
 import contextlib
 import dataclasses
 import pathlib
-import shutil
 from collections.abc import Iterator
 from typing import Final
 
 from charon_operator import testbed
 from charon_operator.errors import TestbedError
-from charon_operator.testbed import operator, process, progress, sockets
+from charon_operator.testbed import claim, keeper, layout, operator, process, progress, sockets
 
 # The scene is short: how the objective stands is asked for more often than once a minute.
 _DEMO_SETTINGS: Final = {"attainment_period_seconds": 10}
@@ -46,19 +45,29 @@ class Places:
     def journal(self) -> pathlib.Path:
         return self.out / "journal.jsonl"
 
-    def prepare(self) -> None:
-        """Remove what an earlier demo left.
+    @contextlib.contextmanager
+    def prepared(self) -> Iterator[None]:
+        """Have the folder for this demo alone, without what an earlier one left in it.
 
         Raises:
-            TestbedError: the chart or the example is not there.
+            TestbedError: the chart or the example is not there, the folder was not made for a
+                demo, or another demo runs in it.
         """
         for needed in (self.chart, self.example):
             if not needed.is_dir():
                 raise TestbedError(f"{needed} is not there: the demo runs from a checkout")
-        shutil.rmtree(self.bed, ignore_errors=True)
         self.out.mkdir(parents=True, exist_ok=True)
-        for old in self.out.glob("journal.jsonl*"):
-            old.unlink()
+        marker = self.out / ".charon-demo"
+        if any(self.out.iterdir()) and not marker.exists():
+            raise TestbedError(
+                f"{self.out} was not made for a demo; it is left as it is: name another --folder"
+            )
+        refusal = f"another demo runs in {self.out}: wait for it, or name another --folder"
+        with claim.take(marker, refusal):
+            keeper.delete(layout.Layout(self.bed.resolve()))
+            for old in self.out.glob("journal.jsonl*"):
+                old.unlink()
+            yield
 
 
 @dataclasses.dataclass(slots=True)

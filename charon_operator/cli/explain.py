@@ -35,28 +35,34 @@ def explain(app: str, output: str, journal: Path | None, **where: Any) -> None:
     charon explain ptycho -n workload --journal journal.jsonl
     charon explain ptycho -n workload -o json
     """
-    body = _read(app, **where)
-    status = body.get("status") or {}
-    name = f"{body['metadata']['namespace']}/{app}"
+    namespace, status = _read(app, **where)
+    name = f"{namespace}/{app}"
     found = explaining.Found()
-    if journal is not None:
-        found = explaining.search(_rows(journal), name)
+    try:
+        if journal is not None:
+            found = explaining.search(_rows(journal), name)
+        words = [*explaining.words(status), *explaining.entry_words(found, _stamp)]
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
+        # Neither is checked against a schema: versions differ, files get damaged.
+        source = f"status or {journal}" if journal else "status"
+        raise CharonError(f"{name}: {source} is not as this version writes it: {error!r}") from None
     if output == "json":
-        click.echo(json.dumps(_as_json(name, status, found), indent=2, ensure_ascii=False))
+        told = _as_json(name, words, status, found)
+        click.echo(json.dumps(told, indent=2, ensure_ascii=False))
         return
-    click.echo(name)
-    for line in [*explaining.words(status), *explaining.entry_words(found, _stamp)]:
+    for line in (name, *words):
         click.echo(line)
     if journal is not None and found.decided is None:
         click.echo(f"The journal {journal} says nothing of it.")
 
 
-def _as_json(name: str, status: Mapping[str, Any], found: explaining.Found) -> dict[str, Any]:
+def _as_json(
+    name: str, words: list[str], status: Mapping[str, Any], found: explaining.Found
+) -> dict[str, Any]:
     entries = {"lastDecision": found.decided, "lastChange": found.moved}
     told = {
         key: {"time": entry[0], **entry[1]} for key, entry in entries.items() if entry is not None
     }
-    words = [*explaining.words(status), *explaining.entry_words(found, _stamp)]
     return {
         "app": name,
         "words": words,
@@ -67,7 +73,8 @@ def _as_json(name: str, status: Mapping[str, Any], found: explaining.Found) -> d
 
 def _read(
     app: str, namespace: str | None, kubeconfig: Path | None, context: str | None
-) -> dict[str, Any]:
+) -> tuple[str, Mapping[str, Any]]:
+    """The app's namespace and status."""
     # Only this verb needs them, and the operator's image does not carry them.
     try:
         import pykube
@@ -80,28 +87,37 @@ def _read(
         path = f"{names.CHARGED_APPS}/{app}"
         answer = client.get(version=names.API_VERSION, namespace=where, url=path)
     except (pykube.exceptions.PyKubeError, requests.RequestException, OSError) as error:
-        raise CharonError(f"the API server cannot be asked: {_first_line(error)}") from None
+        raise CharonError(f"{client.url} cannot be asked: {_cause(error)}; try kubectl") from None
     if answer.status_code == 404:
         hint = f"see `kubectl get {names.CHARGED_APPS} -A`"
         raise CharonError(f"there is no ChargedApp {app} in namespace {where}: {hint}")
     if not answer.ok:
         raise CharonError(f"the API server refuses to show it: {_message(answer)}")
-    return dict(answer.json())
+    try:
+        body = answer.json()
+        return str(body["metadata"]["namespace"]), body.get("status") or {}
+    except (AttributeError, LookupError, TypeError, ValueError):
+        raise CharonError(f"{client.url} answers like no Kubernetes API server") from None
 
 
 def _login(kubeconfig: Path | None, context: str | None) -> tuple[Any, str]:
     """A client, and the namespace to look in when none is named."""
     import pykube
 
+    where = str(kubeconfig) if kubeconfig else "the kubeconfig"
     try:
         found = pykube.KubeConfig.from_file(str(kubeconfig)) if kubeconfig else None
         config = found or pykube.KubeConfig.from_env()
+        if context and context not in config.contexts:
+            there = ", ".join(config.contexts) or "none"
+            raise CharonError(f"{where} has no context {context!r}; it has: {there}")
         if context:
             config.set_current_context(context)
         return pykube.HTTPClient(config, timeout=_TIMEOUT_S), str(config.namespace)
+    except CharonError:
+        raise
     except Exception as error:
         # pykube checks nothing of a kubeconfig: whatever is wrong shows as any kind of error.
-        where = str(kubeconfig) if kubeconfig else "the kubeconfig"
         what = type(error).__name__
         raise CharonError(f"{where} cannot be used ({what}); try kubectl with it") from None
 
@@ -114,12 +130,12 @@ def _message(answer: Any) -> str:
 
 
 def _rows(journal: Path) -> Iterator[Mapping[str, Any]]:
-    with journal.open(encoding="utf-8") as file:
+    with journal.open("rb") as file:
         for line in file:
-            # A row that a kill cut short is not one.
+            # A row that a kill cut short, perhaps within a character, is not one.
             try:
                 row = json.loads(line)
-            except json.JSONDecodeError:
+            except ValueError:
                 continue
             if isinstance(row, Mapping):
                 yield row
@@ -130,5 +146,9 @@ def _stamp(seconds: float) -> str:
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:256]
+def _cause(error: BaseException) -> str:
+    """What went wrong at first: the errors around it tell of urllib3's objects."""
+    while error.__context__ is not None:
+        error = error.__context__
+    told = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return str(told).splitlines()[0][:256]

@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import click
+import yaml
 from kubernetes.aio import client, config
 
 from charon_operator import testbed
@@ -25,6 +26,16 @@ from charon_operator.testbed import plant_exporter
 _FILE = click.Path(path_type=pathlib.Path, exists=True, dir_okay=False)
 _FOLDER = click.Path(path_type=pathlib.Path, exists=True, file_okay=False)
 TARGET = "plant"
+# The loader checks little of a kubeconfig: what is wrong shows as one of these.
+_WRONG = (
+    config.ConfigException,
+    yaml.YAMLError,
+    AttributeError,
+    LookupError,
+    OSError,
+    TypeError,
+    ValueError,
+)
 
 
 @click.command(
@@ -98,8 +109,9 @@ async def connected(kubeconfig: pathlib.Path) -> AsyncIterator[Any]:
         await config.load_kube_config(  # type: ignore[no-untyped-call]
             config_file=str(kubeconfig), client_configuration=configuration
         )
-    except config.ConfigException as error:
-        raise TestbedError(f"{kubeconfig}: {error}") from None
+    except _WRONG as error:
+        told = str(error).splitlines()[0]
+        raise TestbedError(f"{kubeconfig} cannot be used: {told}; try kubectl with it") from None
     async with client.ApiClient(configuration) as api:
         yield api
 

@@ -119,7 +119,12 @@ def _up_here(wanted: testbed.Config) -> None:
 @folder_option
 @output_option
 def status(folder: pathlib.Path, output: str) -> None:
-    """Show the processes of a testbed; exit code 1 if none runs."""
+    """Show the processes of a testbed; exit code 1 if none runs.
+
+    \b
+    charon lab status
+    charon lab status -o json
+    """
     files = _files(folder)
     running = state.alive(files)
     if output == "json":
@@ -136,7 +141,12 @@ def status(folder: pathlib.Path, output: str) -> None:
 @folder_option
 @click.option("--delete", is_flag=True, help="Delete its folder too: data, logs, keys.")
 def down(folder: pathlib.Path, delete: bool) -> None:
-    """Stop a testbed; its data stay for the next `up`."""
+    """Stop a testbed; its data stay for the next `up`.
+
+    \b
+    charon lab down
+    charon lab down --delete    # data, logs and keys too
+    """
     files = _files(folder)
     stopped = keeper.down(files)
     click.echo("Stopped." if stopped else f"No testbed runs in {files.folder}.")

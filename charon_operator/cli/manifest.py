@@ -56,15 +56,11 @@ _Loader.yaml_implicit_resolvers = {
 
 def read(text: str) -> Iterator[Document | Fault]:
     """All documents of a text; after a fault of syntax nothing more can be read."""
-    loader = _Loader(text)
     try:
-        while loader.check_node():
-            node = loader.get_node()
-            assert node is not None
-            faults = list(_faults(node))
-            yield from faults
-            if not faults and not _is_empty(node):
-                yield from _documents(loader, node)
+        yield from _contents(_Loader(text))
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        yield Fault(line, f"is not YAML: {str(error).splitlines()[0]}")
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         yield Fault(mark.line + 1 if mark else 1, f"is not YAML: {error.problem or error.context}")
@@ -72,8 +68,16 @@ def read(text: str) -> Iterator[Document | Fault]:
         yield Fault(1, f"is not YAML: {str(error).splitlines()[0]}")
     except (RecursionError, ValueError) as error:
         yield Fault(1, f"is nested too deep or holds what is no value: {str(error)[:100]}")
-    finally:
-        loader.dispose()
+
+
+def _contents(loader: _Loader) -> Iterator[Document | Fault]:
+    while loader.check_node():
+        node = loader.get_node()
+        assert node is not None
+        faults = list(_faults(node))
+        yield from faults
+        if not faults and not _is_empty(node):
+            yield from _documents(loader, node)
 
 
 def _documents(loader: _Loader, node: yaml.Node) -> Iterator[Document]:
@@ -114,13 +118,15 @@ def _faults(root: yaml.Node) -> Iterator[Fault]:
 def _duplicates(node: yaml.MappingNode) -> Iterator[Fault]:
     lines: dict[str, int] = {}
     for key, _ in node.value:
+        if not isinstance(key, yaml.ScalarNode):
+            continue  # no key of JSON: refused when the value is made
         line = key.start_mark.line + 1
         if key.value in lines and key.value != "<<":
             yield Fault(
                 line,
                 f"{key.value!r} is written twice, first in line {lines[key.value]}: remove one",
             )
-        lines.setdefault(str(key.value), line)
+        lines.setdefault(key.value, line)
 
 
 def _descend(node: yaml.Node, step: str) -> tuple[yaml.Node, yaml.Node] | None:

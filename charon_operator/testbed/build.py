@@ -11,6 +11,7 @@ import contextlib
 import dataclasses
 import fcntl
 import json
+import math
 import os
 import pathlib
 import resource
@@ -101,10 +102,7 @@ def _workshop(cache: pathlib.Path | None, shows: progress.Progress) -> _Workshop
 
 def _announce(workshop: _Workshop, missing: Sequence[parts.Part]) -> None:
     """Says what will be built and how long that takes at most; checks the disk first."""
-    needed_mb = sum(part.disk_mb for part in missing)
-    for variable, path in go_environment(workshop.go).items():
-        remedy = f"set {variable} to a folder on a larger disk"
-        disk.require(pathlib.Path(path), needed_mb, "the build", remedy)
+    _require_disk(workshop, sum(part.disk_mb for part in missing))
     cores = len(os.sched_getaffinity(0))
     minutes = sum(part.cold_cpu_s for part in missing) / min(cores, 8) / 60
     names = ", ".join(part.name for part in missing)
@@ -112,6 +110,21 @@ def _announce(workshop: _Workshop, missing: Sequence[parts.Part]) -> None:
         f"Building {names} with Go {workshop.version}: about {max(1, minutes):.0f} min on {cores} "
         f"cores if nothing is cached, once. It can be interrupted and resumes where it was."
     )
+
+
+def _require_disk(workshop: _Workshop, cold_mb: int) -> None:
+    """Checks the disks of Go's two caches, less what they hold already, and that of our own.
+
+    Binaries, and what Go links them in, take a tenth of all at most, however much is cached.
+    """
+    own_mb = math.ceil(cold_mb / 10)
+    remedy = "set XDG_CACHE_HOME to a folder on a larger disk"
+    disk.require(workshop.cache, own_mb, "the build", remedy)
+    caches = {name: pathlib.Path(path) for name, path in go_environment(workshop.go).items()}
+    needed_mb = max(own_mb, cold_mb - sum(_size_mb(path) for path in caches.values()))
+    for variable, path in caches.items():
+        remedy = f"set {variable} to a folder on a larger disk"
+        disk.require(path, needed_mb, "the build", remedy)
 
 
 def go_environment(go: pathlib.Path) -> Mapping[str, str]:
@@ -228,7 +241,7 @@ def _children_cpu_s() -> float:
 
 
 def _size_mb(folder: pathlib.Path) -> int:
-    """Disk that the build cache takes; its files may vanish while they are counted."""
+    """Disk that a cache of Go's takes; its files may vanish while they are counted."""
     total = 0
     for root, _, names in os.walk(folder):
         for name in names:

@@ -51,23 +51,30 @@ def detach(wanted: config.Config) -> state.State:
     """Starts a process that owns the testbed, and waits until the testbed is up.
 
     Raises:
-        errors.TestbedError: it did not come up; the text has the keeper's last log lines.
+        errors.TestbedError: the folder is another's, or the testbed did not come up; the text has
+            the keeper's last log lines.
     """
     files = layout.Layout(wanted.folder.expanduser().resolve())
-    state.refuse_if_owned(files)
-    files.make()
+    # Refused here and not only in the keeper, where it would be a line in a log.
+    state.take(files).close()
     file = files.config / "wanted.json"
     file.write_text(json.dumps(_as_document(wanted), indent=1))
     log = files.log("keeper")
     with log.open("ab") as out:
         keeping = subprocess.Popen(
-            [sys.executable, "-m", "charon_operator.testbed", "keep", str(file)],
+            [sys.executable, "-m", "charon_operator.testbed", str(file)],
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-    return _wait_up(files, keeping, log)
+    try:
+        return _wait_up(files, keeping, log)
+    except BaseException:
+        # On Ctrl-C, too: nobody waits for it any more.
+        keeping.terminate()
+        keeping.wait()
+        raise
 
 
 def keep(file: pathlib.Path) -> None:
@@ -95,7 +102,7 @@ def delete(files: layout.Layout) -> None:
     """Deletes the folder of a testbed that is down.
 
     Raises:
-        errors.TestbedError: a testbed runs there, or the folder was not made for one.
+        errors.TestbedError: a testbed runs or starts there, or the folder was not made for one.
     """
     state.refuse_if_owned(files)
     if not files.folder.exists():
@@ -104,7 +111,8 @@ def delete(files: layout.Layout) -> None:
         raise errors.TestbedError(
             f"{files.folder} was not made for a testbed; it is left as it is. Delete it by hand."
         )
-    shutil.rmtree(files.folder)
+    with state.take(files):
+        shutil.rmtree(files.folder)
 
 
 def _wait_up(

@@ -10,6 +10,7 @@ from typing import Any
 
 import yaml
 
+from charon_operator import errors
 from charon_operator.testbed import certificates
 
 _NAME = "charon-testbed"
@@ -44,7 +45,19 @@ def write_private(path: pathlib.Path, text: str) -> None:
 
 
 def server_of(kubeconfig: pathlib.Path) -> tuple[str, bytes | None]:
-    """The API address of the current context, and its CA certificate if the file tells one."""
+    """The API address of the current context, and its CA certificate if the file tells one.
+
+    Raises:
+        errors.TestbedError: the file cannot be read or is no kubeconfig.
+    """
+    try:
+        return _server_of(kubeconfig)
+    except (AttributeError, LookupError, OSError, TypeError, ValueError, yaml.YAMLError) as error:
+        told = str(error).splitlines()[0]
+        raise errors.TestbedError(f"{kubeconfig} is no usable kubeconfig: {told}") from None
+
+
+def _server_of(kubeconfig: pathlib.Path) -> tuple[str, bytes | None]:
     config: dict[str, Any] = yaml.safe_load(kubeconfig.read_text()) or {}
     contexts = {c["name"]: c["context"] for c in config.get("contexts") or []}
     clusters = {c["name"]: c["cluster"] for c in config.get("clusters") or []}

@@ -39,6 +39,11 @@ class Layout:
         return self.folder / ".charon-testbed"
 
     @property
+    def lock(self) -> pathlib.Path:
+        """Held by the process that starts, has or deletes the testbed."""
+        return self.folder / ".lock"
+
+    @property
     def audit_log(self) -> pathlib.Path:
         return self.folder / "logs" / "audit.log"
 

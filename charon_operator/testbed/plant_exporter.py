@@ -10,8 +10,10 @@ import dataclasses
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
+from http import HTTPStatus
 from typing import Any, Final
 
+import aiohttp
 from aiohttp import web
 from kubernetes.aio import client
 
@@ -28,6 +30,8 @@ _PARALLEL: Final = 8
 _STAMP_S: Final = 2.0
 _STRATEGIC: Final = "application/strategic-merge-patch+json"
 _MANAGER: Final = "charon-plant"
+# What a request or a watch meets when the API server is away, restarts or refuses: tried again.
+PASSING: Final = (client.ApiException, aiohttp.ClientError, OSError, TimeoutError)
 
 # Called after every step: the time, the output, the pods (terminating ones included).
 Observer = Callable[[float, PlantOutput, Sequence[PlantPod]], None]
@@ -91,7 +95,8 @@ class PlantExporter:
         """Play until `stop`; `started` is set when `/metrics` answers and the pods are known.
 
         Raises:
-            TestbedError: there is no such Deployment, or its pods do not carry the label.
+            TestbedError: the API server does not answer, there is no such Deployment, or its pods
+                do not carry the label.
         """
         selector = await self._selector()
         runner = await self._serve()
@@ -119,6 +124,8 @@ class PlantExporter:
                 f"Deployment {self._namespace}/{self._deployment}: {error.status} {error.reason}; "
                 "apply it first"
             ) from None
+        except PASSING as error:
+            raise TestbedError(f"the API server cannot be asked: {error}") from None
         template = found.spec.template.metadata
         labels = dict((template and template.labels) or {})
         if labels.get(names.LABEL_PLANT_DRIVEN) != "true":
@@ -135,14 +142,11 @@ class PlantExporter:
             try:
                 version = await self._list(selector)
                 await self._follow(selector, version)
-            except (client.ApiException, OSError, TimeoutError, ValueError):
+            except (*PASSING, ValueError):
                 await asyncio.sleep(_RETRY_S)
 
     async def _list(self, selector: str) -> str:
-        self.requests += 1
-        answer = await self._core.list_namespaced_pod_without_preload_content(
-            self._namespace, label_selector=selector
-        )
+        answer = await self._ask(label_selector=selector)
         body = json.loads(await answer.read())
         there = {item["metadata"]["name"]: item for item in body["items"]}
         for name in [name for name in self._pods if name not in there]:
@@ -153,9 +157,7 @@ class PlantExporter:
         return str(body["metadata"]["resourceVersion"])
 
     async def _follow(self, selector: str, version: str) -> None:
-        self.requests += 1
-        answer = await self._core.list_namespaced_pod_without_preload_content(
-            self._namespace,
+        answer = await self._ask(
             label_selector=selector,
             watch=True,
             resource_version=version,
@@ -173,6 +175,17 @@ class PlantExporter:
                     self._see(event["object"])
         finally:
             answer.close()
+
+    async def _ask(self, **asked: Any) -> Any:
+        """The raw answer of a list or a watch; the client checks no status of a raw one."""
+        self.requests += 1
+        answer = await self._core.list_namespaced_pod_without_preload_content(
+            self._namespace, **asked
+        )
+        if answer.status != HTTPStatus.OK:
+            answer.close()
+            raise client.ApiException(status=answer.status, reason=answer.reason)
+        return answer
 
     def _see(self, body: Mapping[str, Any]) -> None:
         meta, now_s = body["metadata"], time.time()
@@ -231,7 +244,7 @@ class PlantExporter:
             async with self._room:
                 self.requests += 1
                 await job
-        except (client.ApiException, OSError, TimeoutError):
+        except PASSING:
             await asyncio.sleep(_RETRY_S)  # the next step finds the same and tries again
         finally:
             self._busy.discard(name)

@@ -109,11 +109,8 @@ class Bar:
 
 
 @contextlib.contextmanager
-def shown(quiet: bool = False) -> Iterator[Progress]:
-    """The progress that suits stderr: a bar on a terminal, lines elsewhere, nothing if quiet."""
-    if quiet:
-        yield Silent()
-        return
+def shown() -> Iterator[Progress]:
+    """The progress that suits stderr: a bar on a terminal, lines elsewhere."""
     if not sys.stderr.isatty():
         yield Lines()
         return

@@ -4,6 +4,7 @@ Reads: a Config. Gives: a running Testbed. Never: leaves anything behind when a 
 """
 
 import concurrent.futures
+import contextlib
 import dataclasses
 import json
 import pathlib
@@ -66,13 +67,13 @@ class Starter:
         self._processes: dict[str, process.Process] = {}
         self.files = layout.Layout(folder)
         self.ports = sockets.Reservation()
+        self._has_folder = contextlib.ExitStack()
         self.binaries: Mapping[str, pathlib.Path] = {}
 
     def run(self) -> bed.Testbed:
-        state.refuse_if_owned(self.files)
+        self._has_folder.enter_context(state.take(self.files))
         self.build()
         disk.require(self.files.folder, _DATA_MB, "a testbed", "name another --folder")
-        self.files.make()
         self._shows.begin("Starting the testbed", self._steps())
         with concurrent.futures.ThreadPoolExecutor(1) as beside:
             measuring = beside.submit(self._bring_up_metrics)
@@ -172,3 +173,4 @@ class Starter:
     def _release(self) -> None:
         self._source.take_down()
         self.ports.release()
+        self._has_folder.close()

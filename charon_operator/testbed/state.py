@@ -9,10 +9,10 @@ import json
 import os
 import pathlib
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TextIO
 
 from charon_operator import errors
-from charon_operator.testbed import access, kubeconfigs, layout, process
+from charon_operator.testbed import access, claim, kubeconfigs, layout, process
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,6 +100,21 @@ def refuse_if_owned(files: layout.Layout) -> None:
             f"a testbed runs in {files.folder} already (process {owner.owner_pid}): "
             "use it, stop it with `charon lab down`, or name another --folder"
         )
+
+
+def take(files: layout.Layout) -> TextIO:
+    """Makes the folder and has it for this process alone, until what is given back is closed.
+
+    Raises:
+        errors.TestbedError: a testbed runs there, or another process starts or deletes one.
+    """
+    refuse_if_owned(files)
+    files.make()
+    return claim.take(
+        files.lock,
+        f"another process starts, stops or deletes a testbed in {files.folder}: "
+        "wait for it, or name another --folder",
+    )
 
 
 def remove(files: layout.Layout) -> None:

@@ -23,6 +23,14 @@ def test_yaml_shares_nothing_by_alias() -> None:
     assert "&id" not in crds().output
 
 
+def test_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    refused = crds("--write", tmp_path / "file" / "below")
+    assert refused.exit_code == 1
+    assert f"{tmp_path / 'file' / 'below'}" in refused.output
+    assert "cannot be written: Not a directory" in refused.output
+
+
 def test_written_files_pass_the_check_and_changed_ones_do_not(tmp_path: Path) -> None:
     folder = tmp_path / "crds"
     assert "out of date" in crds("--check", folder).output

@@ -1,7 +1,10 @@
 """`charon explain` when there is nothing to explain: one line that says what to do."""
 
+import http.server
 import json
 import socket
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -31,7 +34,7 @@ def test_explain_when_nobody_listens_then_one_line_and_exit_code_1(tmp_path: Pat
         file = kubeconfig(tmp_path, taken.getsockname()[1])
         result = CliRunner().invoke(main, ["explain", "web", "-n", "ns", "--kubeconfig", file])
     assert result.exit_code == 1
-    assert result.output.startswith("Error: the API server cannot be asked: ")
+    assert "cannot be asked: Connection refused; try kubectl" in result.output
     assert len(result.output.strip().splitlines()) == 1
 
 
@@ -42,6 +45,82 @@ def test_explain_when_the_kubeconfig_is_none_then_one_line(tmp_path: Path, conte
     result = CliRunner().invoke(main, ["explain", "web", "--kubeconfig", str(file)])
     assert result.exit_code == 1, result.exception
     assert len(result.output.strip().splitlines()) == 1
+
+
+def test_explain_when_the_context_is_unknown_then_names_those_there_are(tmp_path: Path) -> None:
+    file = kubeconfig(tmp_path, 9)
+    result = CliRunner().invoke(main, ["explain", "web", "--kubeconfig", file, "--context", "zz"])
+    assert result.exit_code == 1
+    assert result.output == f"Error: {file} has no context 'zz'; it has: c\n"
+
+
+@pytest.fixture
+def answering() -> Iterator[Callable[[bytes], int]]:
+    """The port of a server that answers 200 with these bytes."""
+    servers: list[http.server.HTTPServer] = []
+
+    def start(content: bytes) -> int:
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                self.send_response(200)
+                self.send_header("Content-Length", str(len(content)))
+                self.end_headers()
+                self.wfile.write(content)
+
+            def log_message(self, *_: object) -> None: ...
+
+        server = http.server.HTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=server.serve_forever, args=(0.01,)).start()
+        servers.append(server)
+        return int(server.server_address[1])
+
+    yield start
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+def app(status: object) -> bytes:
+    return json.dumps({"metadata": {"namespace": "ns"}, "status": status}).encode()
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"<html>", "answers like no Kubernetes API server"),
+        (b"[]", "answers like no Kubernetes API server"),
+        (app({"conditions": ["x"]}), "ns/web: status is not as this version writes it"),
+        (app("x"), "ns/web: status is not as this version writes it"),
+    ],
+    ids=["no JSON", "no object", "conditions of text", "status of text"],
+)
+def test_explain_when_the_answer_is_none_then_one_line(
+    tmp_path: Path, answering: Callable[[bytes], int], content: bytes, words: str
+) -> None:
+    file = kubeconfig(tmp_path, answering(content))
+    result = CliRunner().invoke(main, ["explain", "web", "--kubeconfig", file])
+    assert result.exit_code == 1, result.exception
+    assert words in result.output
+    assert len(result.output.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("content", "code", "words"),
+    [
+        (b"\xff\xfe\x00 no text\n", 0, "says nothing of it"),
+        (b'{"kind": "turn", "apps": [{"app": "ns/web"}]}\n', 1, "is not as this version writes it"),
+    ],
+    ids=["not UTF-8", "a row without its fields"],
+)
+def test_explain_when_the_journal_is_damaged_then_says_so(
+    tmp_path: Path, answering: Callable[[bytes], int], content: bytes, code: int, words: str
+) -> None:
+    file, journal = kubeconfig(tmp_path, answering(app({}))), tmp_path / "journal.jsonl"
+    journal.write_bytes(content)
+    arguments = ["explain", "web", "--kubeconfig", file, "--journal", str(journal)]
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == code, result.exception
+    assert words in result.output
 
 
 def test_help_when_asked_then_shows_examples() -> None:

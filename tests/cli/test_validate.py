@@ -76,6 +76,8 @@ TEXTS = {
     ),
     "an alias of itself": ("a: &a\n- *a\n", 1, "too deep or too large"),
     "deep nesting": ("[" * 5000 + "]" * 5000, 1, "too deep"),
+    "a key that is a list": ("a: 1\n? [b, c]\n: d\n", 2, "is not YAML"),
+    "a NUL byte": ("a: b\nc: \0\n", 2, "is not YAML: unacceptable character #x0000"),
     "what Python would make of a tag": ("a: !!python/object:os.system x\n", 1, "is not YAML"),
 }
 

@@ -1,4 +1,4 @@
-""".ci/run itself, on a made-up project: exit codes, what is left behind, an end by signal."""
+"""The scripts of .ci on a made-up project: exit codes, what is left behind, an end by signal."""
 
 import os
 import shutil
@@ -58,6 +58,23 @@ def test_a_signal_ends_the_whole_run(tmp_path: Path) -> None:
     running.send_signal(signal.SIGTERM)
     assert running.wait(30) == 143
     wait_until(lambda: not _alive(int(file.read_text())), "the end of make's child")
+
+
+def test_a_signal_ends_the_stage_that_runs(tmp_path: Path) -> None:
+    (tmp_path / ".ci").mkdir()
+    shutil.copy(ROOT / ".ci" / "stages", tmp_path / ".ci" / "stages")
+    programs, file = tmp_path / ".venv" / "bin", tmp_path / "pid"
+    programs.mkdir(parents=True)
+    for name in ("charon", "mypy", "pytest", "ruff"):
+        body = "echo $$ > pid; exec sleep 300" if name == "pytest" else "exit 0"
+        (programs / name).write_text(f"#!/bin/sh\n{body}\n")
+        (programs / name).chmod(0o755)
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    running = subprocess.Popen([tmp_path / ".ci" / "stages"], env=environment)
+    wait_until(lambda: file.exists() and file.read_text().strip(), "a stage to start")
+    running.send_signal(signal.SIGTERM)
+    assert running.wait(30) == 143
+    wait_until(lambda: not _alive(int(file.read_text())), "the end of the stage's program")
 
 
 def _alive(pid: int) -> bool:

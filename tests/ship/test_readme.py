@@ -37,12 +37,22 @@ def commands() -> list[str]:
 
 
 @pytest.mark.parametrize("line", commands(), ids=str)
-def test_command_exists_and_runs_where_it_can(line: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_command_exists_and_runs_where_it_can(
+    line: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.chdir(ROOT)
-    words = shlex.split(line)
-    {"make": _make, "charon": _charon, "helm": _helm, "kubectl": _kubectl, "docker": _docker}[
-        words[0]
-    ](words[1:])
+    # What a shell would put there, on a machine with a testbed.
+    (tmp_path / "kubeconfig").touch()
+    line = line.replace("$KUBECONFIG", str(tmp_path / "kubeconfig"))
+    words = shlex.split(line.replace("~/.local/state/charon/lab", str(tmp_path)))
+    {
+        "make": _make,
+        "charon": _charon,
+        "export": _export,
+        "helm": _helm,
+        "kubectl": _kubectl,
+        "docker": _docker,
+    }[words[0]](words[1:])
 
 
 def _make(words: list[str]) -> None:
@@ -62,6 +72,12 @@ def _charon(words: list[str]) -> None:
         command = found
     # Parses the rest without calling it: an option that is not there is an error.
     command.make_context(command.name or "", words)
+
+
+def _export(words: list[str]) -> None:
+    shown = re.fullmatch(r"KUBECONFIG=\$\(charon (.*)\)", " ".join(words))
+    assert shown is not None
+    _charon(shown[1].split())
 
 
 def _helm(words: list[str]) -> None:
@@ -85,10 +101,17 @@ def _docker(words: list[str]) -> None:
 
 
 def test_manifests_are_the_examples_to_the_letter() -> None:
-    shown = [block for block in blocks("yaml") if block["file"]]
+    shown = [block for block in blocks("yaml") if block["file"] not in (None, "charon.yaml")]
     assert shown
     for block in shown:
         assert block["text"] == (ROOT / block["file"]).read_text(encoding="utf-8")
+
+
+def test_configuration_is_one_that_the_operator_takes(tmp_path: Path) -> None:
+    (block,) = [block for block in blocks("yaml") if block["file"] == "charon.yaml"]
+    file = tmp_path / "charon.yaml"
+    file.write_text(block["text"])
+    assert settings.load(file).mimir.scopes[0].tenant == "charon"
 
 
 def test_status_is_one_that_the_api_has() -> None:
@@ -118,7 +141,7 @@ _PATH = re.compile(r"`((?:[\w.-]+/)+[\w.-]*|[A-Z]{5,}(?:\.md)?|[\w-]+\.(?:md|yam
 def test_every_path_named_is_there(path: Path) -> None:
     rooms = {path.name for path in (ROOT / "charon_operator").iterdir() if path.is_dir()}
     for name in _PATH.findall(path.read_text(encoding="utf-8")):
-        if name.startswith(("demo/", ".venv/")) or "charon.dev/" in name:
+        if name.startswith(("demo/", ".venv/", "charon.yaml")) or "charon.dev/" in name:
             continue
         base = ROOT / "charon_operator" if name.rstrip("/") in rooms else ROOT
         assert (base / name).exists() or (path.parent / name).exists(), name

@@ -1,5 +1,6 @@
 """What the build says when it cannot build, and that it publishes whole binaries or none."""
 
+import dataclasses
 import fcntl
 import os
 import pathlib
@@ -111,8 +112,25 @@ def test_build_when_the_disk_is_too_full_then_says_how_much_is_needed(
 ) -> None:
     usage = shutil.disk_usage(tmp_path)
     monkeypatch.setattr(disk.shutil, "disk_usage", lambda path: usage._replace(free=0))
-    with pytest.raises(errors.TestbedError, match=r"needs 1 MB.* 0 MB free.*GOCACHE"):
+    with pytest.raises(errors.TestbedError, match=r"needs 1 MB.* 0 MB free.*XDG_CACHE_HOME"):
         build.programs([TINY], cache=tmp_path / "cache")
+
+
+@pytest.mark.usefixtures("tiny")
+def test_build_when_go_has_cached_something_then_only_the_rest_is_asked_for(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path
+) -> None:
+    large, usage = dataclasses.replace(TINY, disk_mb=100), shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(disk.shutil, "disk_usage", lambda path: usage._replace(free=50 * 2**20))
+    for variable in ("GOCACHE", "GOMODCACHE"):
+        (tmp_path / variable).mkdir()
+        monkeypatch.setenv(variable, str(tmp_path / variable))
+    with pytest.raises(errors.TestbedError, match=r"needs 100 MB.* 50 MB free.*GOCACHE"):
+        build.programs([large], cache=tmp_path / "cache")
+    for variable in ("GOCACHE", "GOMODCACHE"):
+        with (tmp_path / variable / "held").open("wb") as held:
+            held.truncate(30 * 2**20)
+    assert build.programs([large], cache=tmp_path / "cache")
 
 
 @pytest.mark.usefixtures("tiny")

@@ -5,6 +5,7 @@ import pathlib
 import pytest
 
 from charon_operator import errors, testbed
+from charon_operator.testbed import kubeconfigs
 from charon_operator.testbed.providers import kind
 
 
@@ -39,7 +40,7 @@ def test_kubeconfig_provider_when_no_file_is_named_then_says_which_option(
         folder=tmp_path / "bed", provider=testbed.Provider.KUBECONFIG, with_metrics=False
     )
     with pytest.raises(errors.TestbedError, match="--kubeconfig"):
-        testbed.start(config)
+        testbed.prepare(config)
 
 
 @pytest.mark.parametrize(
@@ -58,7 +59,17 @@ def test_kubeconfig_provider_when_the_file_names_no_server_then_says_what_is_mis
         with_metrics=False,
     )
     with pytest.raises(errors.TestbedError, match="must name a server and its CA"):
-        testbed.start(config)
+        testbed.prepare(config)
+
+
+@pytest.mark.parametrize("text", ["foo", "clusters: [1]", "a: [", "\xff"], ids=repr)
+def test_kubeconfig_provider_when_the_file_is_none_then_says_so_in_one_line(
+    tmp_path: pathlib.Path, text: str
+) -> None:
+    (tmp_path / "kubeconfig").write_text(text, encoding="latin-1")
+    with pytest.raises(errors.TestbedError, match="is no usable kubeconfig") as refused:
+        kubeconfigs.server_of(tmp_path / "kubeconfig")
+    assert len(str(refused.value).splitlines()) == 1
 
 
 def test_kind_provider_when_a_tool_is_missing_then_names_it_and_the_way_without(

@@ -20,6 +20,8 @@ class Existing:
         self._wanted = wanted
 
     def needs(self) -> Sequence[parts.Part]:
+        # Before a build: that takes minutes.
+        _server_of(self._given())
         return () if shutil.which("kubectl") else (parts.KUBE,)
 
     def bring_up(self, launcher: contract.Launcher) -> contract.Cluster:
@@ -43,14 +45,19 @@ def existing(kubeconfig: pathlib.Path, launcher: contract.Launcher) -> contract.
     Raises:
         errors.TestbedError: the file names no server, or no CA certificate.
     """
-    api_url, certificate = kubeconfigs.server_of(kubeconfig)
-    if not api_url or certificate is None:
-        raise errors.TestbedError(
-            f"{kubeconfig}: the current context must name a server and its CA certificate"
-        )
+    api_url, certificate = _server_of(kubeconfig)
     ca_file = launcher.files.config / "cluster-ca.crt"
     ca_file.write_bytes(certificate)
     kubectl = launcher.binaries.get("kubectl") or pathlib.Path(shutil.which("kubectl") or "kubectl")
     return contract.Cluster(
         kubeconfig=kubeconfig, api_url=api_url, ca_file=ca_file, kubectl=kubectl
     )
+
+
+def _server_of(kubeconfig: pathlib.Path) -> tuple[str, bytes]:
+    api_url, certificate = kubeconfigs.server_of(kubeconfig)
+    if not api_url or certificate is None:
+        raise errors.TestbedError(
+            f"{kubeconfig}: the current context must name a server and its CA certificate"
+        )
+    return api_url, certificate
