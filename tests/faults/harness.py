@@ -36,6 +36,8 @@ LEASE_S = 3.0
 RECOVERED_S = 15.0
 SEEN_S = 10.0
 _READY_S = 30.0
+# Nobody renews the file of a token as a kubelet does; an outage of the soak alone takes 30 min.
+_TOKEN_S = 86400
 
 
 @dataclass
@@ -147,6 +149,7 @@ class Operator:
             self.folder / "kubeconfig",
             api_url=stage.api.url,
             ca_file=stage.bed.serving_ca_file,
+            lifetime_s=_TOKEN_S,
         )
         stage.api.name_client(Path(f"{kubeconfig}.token").read_text(), self.name)
 
@@ -175,12 +178,14 @@ class Operator:
         """Whether it says that it is ready and holds the Lease."""
         return probes.answers(f"{self.url}/readyz") and self.metric(names.Metric.LEADER) == 1
 
-    def metric(self, name: str) -> float:
-        """Sum of one of its own metrics, 0 where it has none."""
+    def metric(self, name: str, **labels: str) -> float:
+        """Sum of one of its own metrics over all other labels, 0 where it has none."""
         with urllib.request.urlopen(f"{self.url}/metrics", timeout=5) as answer:
             lines = answer.read().decode().splitlines()
         found = [line for line in lines if line.startswith((f"{name} ", f"{name}{{"))]
-        return sum(float(line.rpartition(" ")[2]) for line in found)
+        wanted = [f'{label}="{value}"' for label, value in labels.items()]
+        chosen = [line for line in found if all(text in line for text in wanted)]
+        return sum(float(line.rpartition(" ")[2]) for line in chosen)
 
     def rows(self, kind: str = "") -> list[dict[str, Any]]:
         """Rows of its journal, over all its lives; a row cut short by a kill is left out."""
@@ -261,7 +266,7 @@ class World:
         """So many replicas, all well, and turns over in which nothing changed."""
         self.wait_replicas(wanted, timeout_s)
         self.wait_condition(names.ConditionType.READY, "True", timeout_s)
-        self.wait_turns(2)
+        self.wait_turns(2, timeout_s)
 
     def wait_told(self, timeout_s: float = 30.0) -> None:
         """Nothing is under way any more, and the status says so."""
@@ -275,6 +280,38 @@ class World:
         """So many more times Mimir is asked about this namespace, and answers."""
         before = self._turns()
         wait_until(lambda: self._turns() >= before + count, f"{count} turns", timeout_s)
+
+    def turns(self, operator: Operator, since_s: float = 0.0) -> list[dict[str, Any]]:
+        """What the journal says of each turn of this namespace's apps, with the turn's time."""
+        return [
+            {**entry, "time": row["time"]}
+            for row in operator.rows("turn")
+            if row["time"] >= since_s
+            for entry in row["apps"]
+            if entry["app"].startswith(f"{self.namespace}/")
+        ]
+
+    def first_whole_turn(self, operator: Operator, since_s: float) -> float:
+        """When the operator first had every reading again: 0 while it has not."""
+        whole = (turn["time"] for turn in self.turns(operator, since_s) if not turn.get("missing"))
+        return next(whole, 0.0)
+
+    def wait_rest(self, operator: Operator, turns: int) -> tuple[float, float]:
+        """Waits for so many turns in a row in which no reading was missing; gives their span.
+
+        A slow answer of Mimir is told in the status, and its end too: no rest, and no fault.
+        """
+        since_s = time.time()
+
+        def calm() -> list[float]:
+            streak: list[float] = []
+            for turn in self.turns(operator, since_s):
+                streak = [] if turn.get("missing") else [*streak, turn["time"]]
+            # The first turn after a missing one still tells of its end, a moment later.
+            return streak[2:] if len(streak) >= turns + 2 else []
+
+        span = wait_until(calm, f"{turns} turns with every reading", 30 + 5 * turns)
+        return span[0], time.time()
 
     def wait_observed(self, timeout_s: float = SEEN_S, name: str = "web") -> None:
         """The app's present generation is in its status."""
@@ -329,7 +366,7 @@ class World:
             *truth.own_namespace(writes, sights),
         ]
         for operator in operators:
-            judged += truth.no_lowering_on_missing(_turns(operator, self.namespace))
+            judged += truth.no_lowering_on_missing(self.turns(operator))
             mine = [w for w in self._of_writers(operator.name) if w.asked_s >= self.began_s - 60]
             judged += truth.one_writer(mine, operator.name, LEASE_S)
         return judged
@@ -365,12 +402,6 @@ class World:
 
 def _named(write: audit.Write) -> tuple[str, str]:
     return write.name, str((write.result.get("metadata") or {}).get("name", ""))
-
-
-def _turns(operator: Operator, namespace: str) -> list[dict[str, Any]]:
-    """What the journal says of each turn of the apps of one namespace."""
-    entries = [entry for row in operator.rows("turn") for entry in row["apps"]]
-    return [entry for entry in entries if entry["app"].startswith(f"{namespace}/")]
 
 
 @contextlib.contextmanager
@@ -420,3 +451,12 @@ def first_move(
     """The operator's first change of replicas after a moment."""
     later = [move for move in world.moves() if move.write.asked_s >= since_s and of(move)]
     return later[0] if later else None
+
+
+def audited_move(
+    world: World, since_s: float, of: Callable[[truth.Move], bool] = lambda _: True
+) -> truth.Move:
+    """The same, waited for: a watcher may see a count before the audit log has its line."""
+    found = wait_until(lambda: first_move(world, since_s, of), "the move in the audit log")
+    assert found is not None
+    return found

@@ -8,6 +8,8 @@ import os
 from dataclasses import dataclass
 from typing import Final
 
+import pytest
+
 VARIABLE: Final = "CHARON_FAULT_LENGTHS"
 
 
@@ -56,3 +58,8 @@ _FULL = Lengths(
     metric_outage_s=120,
 )
 LENGTHS: Final = {"ci": _CI, "full": _FULL}[os.environ.get(VARIABLE, "ci")]
+
+
+def at_most(seconds: float) -> pytest.MarkDecorator:
+    """How long a test may take in CI; at full length nothing limits it (pytest-timeout's 0)."""
+    return pytest.mark.timeout(seconds if LENGTHS is _CI else 0)
