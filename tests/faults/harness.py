@@ -247,8 +247,7 @@ class World:
 
     def condition(self, kind: str, name: str = "web") -> dict[str, Any]:
         """A condition of an app, empty when it is not there."""
-        conditions = self.status(name).get("conditions") or []
-        return next((item for item in conditions if item["type"] == kind), {})
+        return condition(self.stage, self.namespace, name, kind)
 
     def wait_replicas(self, wanted: int, timeout_s: float = 20.0, name: str = "web") -> None:
         wait_until(lambda: self.replicas(name) == wanted, f"{wanted} replicas of {name}", timeout_s)
@@ -398,6 +397,13 @@ class World:
         # In a merged query the name stands in a regular expression, its dash escaped.
         own = self.namespace.partition("-")[2]
         return len({a.time for a in asked if own in a.expression})
+
+
+def condition(stage: Stage, namespace: str, name: str, kind: str) -> dict[str, Any]:
+    """A condition of an app of any namespace, empty when it is not there."""
+    seen = stage.watcher.now(watcher.CHARGED_APPS, namespace, name)
+    conditions = (seen.status.get("conditions") if seen else None) or []
+    return next((item for item in conditions if item["type"] == kind), {})
 
 
 def _named(write: audit.Write) -> tuple[str, str]:

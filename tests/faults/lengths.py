@@ -44,7 +44,7 @@ _CI = Lengths(
     kills=3,
     kill_every_s=7,
     flips=6,
-    recreations=8,
+    recreations=4,
     metric_outage_s=4,
 )
 _FULL = Lengths(

@@ -6,6 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from charon_operator import names
+from charon_operator.ports import WriteOutcome
 from tests.faults import actions, apifault, harness, truth
 from tests.faults.lengths import LENGTHS, at_most
 from tests.testbed_fixtures import wait_until
@@ -60,12 +61,13 @@ def test_f8_when_a_verb_answers_codes_then_the_operator_stays_and_recovers(
     verb: str, stage: harness.Stage, operator: harness.Operator, world: harness.World
 ) -> None:
     world.wait_settled(2)
-    pid = operator.pid
+    pid, told = operator.pid, _told(operator, verb)
     for code in CODES:
         _answer(stage, operator, world, verb, code)
     over_s = time.time()
     late = still_controls(world, over_s)
     assert operator.pid == pid
+    assert _told(operator, verb) > told
     assert [*late, *world.violations(operator)] == []
 
 
@@ -78,6 +80,14 @@ def _answer(
         world.load(5 if world.replicas() != 5 else 7)
         wait_until(lambda: rule.hits >= 1, f"{verb} to be answered {code}")
         harness.hold(LENGTHS.code_s)
+
+
+def _told(operator: harness.Operator, verb: str) -> float:
+    """How often its metrics say that this verb failed."""
+    if verb in PROVOKED:
+        return operator.metric(names.Metric.INFORMER_RESTARTS)
+    failed = [outcome for outcome in WriteOutcome if outcome is not WriteOutcome.WRITTEN]
+    return sum(operator.metric(names.Metric.API_WRITES, outcome=outcome) for outcome in failed)
 
 
 def _provoking(verb: str) -> list[apifault.Rule]:

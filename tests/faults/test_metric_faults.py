@@ -56,6 +56,8 @@ BODIES: dict[str, actions.Action] = {
     "HTML": actions.Say(200, b"<html>welcome</html>", {"Content-Type": "text/html"}),
     "nothing": actions.Say(200),
     "truncated": metricfault.Rewrite(lambda document: b'{"status":"success","data":{"resultT'),
+    "a warning": metricfault.warned("planted"),
+    "another tenant's labels": metricfault.Rewrite(metricfault.of_another_tenant),
     "deep nesting": actions.Say(200, b"[" * 100_000),
     "16 MiB of spaces": metricfault.huge(16),
     "422 of a query": metricfault.refusal(422, "execution", "planted"),
@@ -168,6 +170,24 @@ def test_m1_when_mimir_cannot_be_reached_then_it_holds_and_is_back_in_a_period(
     whole_s = world.first_whole_turn(operator, back_s)
     late = harness.took(move.write.answered_s, whole_s, _BACK_S, "control")
     assert [*late, *world.violations(operator), *world.unseen()] == []
+
+
+def test_m1_when_the_name_of_mimir_is_unknown_then_it_holds_and_says_so(
+    alone: harness.Stage,
+) -> None:
+    mimir = {"url": "http://mimir.invalid/prometheus"}
+    with (
+        harness.world(alone, 5) as world,
+        alone.running("nameless", world.namespace, mimir=mimir) as operator,
+        world.blinded(),
+    ):
+        world.load(2)
+        found = world.wait_condition(HEALTHY, "False")
+        wait_until(lambda: len(world.turns(operator)) >= 3, "three turns")
+        assert (world.replicas(), world.moves()) == (5, [])
+        assert found["reason"] == names.Reason.MISSING
+        assert "QueryFailed" in found["message"]
+    assert [*world.violations(operator), *world.unseen()] == []
 
 
 def test_m1_when_mimir_shows_a_strange_certificate_then_it_holds_until_it_is_trusted(
