@@ -155,13 +155,6 @@ def as_histograms(document: Document) -> Document:
     return document
 
 
-def of_another_tenant(document: Document) -> Document:
-    """Every series says that it is somebody else's."""
-    for series in document["data"]["result"]:
-        series["metric"] |= {"namespace": "elsewhere", "__tenant_id__": "stranger"}
-    return document
-
-
 def data(result_type: str, result: Any) -> Rewrite:
     """The answer's data become these."""
     planted = {"resultType": result_type, "result": result}

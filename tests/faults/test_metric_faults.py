@@ -57,7 +57,6 @@ BODIES: dict[str, actions.Action] = {
     "nothing": actions.Say(200),
     "truncated": metricfault.Rewrite(lambda document: b'{"status":"success","data":{"resultT'),
     "a warning": metricfault.warned("planted"),
-    "another tenant's labels": metricfault.Rewrite(metricfault.of_another_tenant),
     "deep nesting": actions.Say(200, b"[" * 100_000),
     "16 MiB of spaces": metricfault.huge(16),
     "422 of a query": metricfault.refusal(422, "execution", "planted"),
