@@ -1,7 +1,7 @@
 """A Prometheus exporter whose series a test or a benchmark sets; real HTTP, in a thread."""
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Self
 
@@ -12,7 +12,7 @@ class Exporter:
     """Serves gauges on a free port of loopback; `address` is host:port. A context manager."""
 
     def __init__(self) -> None:
-        self._series: dict[tuple[str, Labels], float] = {}
+        self._series: dict[tuple[str, Labels], float | Callable[[], float]] = {}
         self._lock = threading.Lock()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self.page))
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
@@ -21,7 +21,10 @@ class Exporter:
     def address(self) -> str:
         return f"127.0.0.1:{self._server.server_port}"
 
-    def set(self, metric: str, labels: Mapping[str, str], value: float) -> None:
+    def set(
+        self, metric: str, labels: Mapping[str, str], value: float | Callable[[], float]
+    ) -> None:
+        """A value, or what gives one at every scrape."""
         with self._lock:
             self._series[metric, tuple(sorted(labels.items()))] = value
 
@@ -32,7 +35,10 @@ class Exporter:
     def page(self) -> bytes:
         with self._lock:
             series = list(self._series.items())
-        lines = [f"{name}{{{_render(labels)}}} {value}" for (name, labels), value in series]
+        lines = [
+            f"{name}{{{_render(labels)}}} {value() if callable(value) else value}"
+            for (name, labels), value in series
+        ]
         return ("\n".join(lines) + "\n").encode()
 
     def __enter__(self) -> Self:

@@ -4,6 +4,7 @@ The programs are built before the first test runs (minutes on a machine that nev
 that no test's time limit pays for it.
 """
 
+import contextlib
 import pathlib
 import secrets
 import time
@@ -30,6 +31,34 @@ def wait_until(predicate: Callable[[], T], what: str, timeout_s: float = 30.0) -
         if time.monotonic() > deadline:
             pytest.fail(f"waited {timeout_s:.0f} s for {what}; last seen: {seen!r}", pytrace=True)
         time.sleep(_POLL_S)
+
+
+def wait_served(bed: testbed.Testbed, crd: str) -> None:
+    """Waits until the API server serves a CRD: Established says so a moment too early."""
+    bed.kubectl("wait", "--for=condition=Established", f"crd/{crd}", "--timeout=30s")
+
+    def listed() -> bool:
+        with contextlib.suppress(errors.TestbedError):
+            bed.kubectl("get", crd, "-A")
+            return True
+        return False
+
+    wait_until(listed, f"{crd} to be listed")
+
+
+def wait_may(
+    bed: testbed.Testbed, user: str, *what: str, namespace: str = "default", may: bool = True
+) -> None:
+    """Waits until rights given or taken count: the API server takes them up after it stored them.
+
+    Args:
+        what: as `kubectl auth can-i` has it: a verb, a resource, perhaps --subresource.
+    """
+    asked = ("auth", "can-i", *what, f"--as={user}", "-n", namespace)
+    wanted = "yes" if may else "no"
+    wait_until(
+        lambda: wanted in bed.kubectl(*asked, check=False).split(), f"{user}: {what}: {wanted}"
+    )
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:

@@ -32,7 +32,6 @@ def test_demo_when_run_then_the_queue_is_held_and_everything_is_left_behind(tmp_
     assert not (tmp_path / "demo" / "testbed").exists()
 
 
-@pytest.mark.demo
 @pytest.mark.testbed
 @pytest.mark.timeout(300)
 def test_demo_when_interrupted_in_the_middle_then_stops_cleanly(tmp_path) -> None:

@@ -5,6 +5,7 @@ import pathlib
 import pytest
 
 from charon_operator import testbed
+from tests.testbed_fixtures import wait_served
 
 CRDS = pathlib.Path(__file__).parents[2] / "crds"
 
@@ -13,5 +14,5 @@ CRDS = pathlib.Path(__file__).parents[2] / "crds"
 def charged_bed(bed: testbed.Testbed) -> testbed.Testbed:
     bed.apply(CRDS)
     for file in sorted(CRDS.glob("*.yaml")):
-        bed.kubectl("wait", "--for=condition=established", f"crd/{file.stem}", "--timeout=30s")
+        wait_served(bed, file.stem)
     return bed

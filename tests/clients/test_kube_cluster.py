@@ -39,6 +39,16 @@ async def settled(client: kube.KubeClient, target: Target) -> Workload:
     return found
 
 
+async def scaled(client: kube.KubeClient, target: Target, replicas: int) -> WriteOutcome:
+    """Scales by the newest version; a controller's status moves it, so perhaps not at once."""
+    for _ in range(20):
+        found = await settled(client, target)
+        result = await client.set_replicas(target, replicas, found.resource_version)
+        if result.outcome is not WriteOutcome.CONFLICT:
+            break
+    return result.outcome
+
+
 def status_of(bed: testbed.Testbed, key: Key) -> Any:
     text = bed.kubectl("get", names.CHARGED_APPS, key.name, "-n", key.namespace, "-o", "json")
     return json.loads(text)
@@ -62,9 +72,7 @@ def test_a_scaling_keeps_our_name_as_that_of_the_manager(
     bed: testbed.Testbed, target: Target
 ) -> None:
     async def work(client: kube.KubeClient) -> None:
-        before = await settled(client, target)
-        result = await client.set_replicas(target, 2, before.resource_version)
-        assert result.outcome is WriteOutcome.WRITTEN
+        assert await scaled(client, target, 2) is WriteOutcome.WRITTEN
         after = await settled(client, target)
         assert (after.replicas, after.last_scaler) == (2, names.FIELD_MANAGER)
         await asyncio.to_thread(
@@ -100,12 +108,7 @@ def test_a_stateful_set_is_read_and_scaled(bed: testbed.Testbed, namespace: str)
 
     async def work(client: kube.KubeClient) -> None:
         target = Target("StatefulSet", namespace, "db")
-        for _ in range(20):
-            found = await settled(client, target)
-            result = await client.set_replicas(target, 2, found.resource_version)
-            if result.outcome is not WriteOutcome.CONFLICT:
-                break
-        assert result.outcome is WriteOutcome.WRITTEN
+        assert await scaled(client, target, 2) is WriteOutcome.WRITTEN
         assert (await settled(client, target)).replicas == 2
 
     use(bed, work)

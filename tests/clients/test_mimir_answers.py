@@ -136,7 +136,7 @@ JSON = st.recursive(
 )  # fmt: skip
 
 
-@profile(max_examples=400, deadline=None)
+@profile(max_examples=400)
 @given(st.one_of(st.binary(max_size=200), JSON.map(lambda one: json.dumps(one).encode())))
 def test_any_body_when_decoded_then_a_vector_or_malformed_and_never_an_exception(
     body: bytes,
@@ -145,7 +145,7 @@ def test_any_body_when_decoded_then_a_vector_or_malformed_and_never_an_exception
     assert isinstance(found, Vector) or found.kind is FailureKind.MALFORMED
 
 
-@profile(max_examples=300, deadline=None)
+@profile(max_examples=300)
 @given(st.data())
 def test_a_good_body_when_one_part_is_replaced_then_never_an_exception(data: st.DataObject) -> None:
     body = json.loads(json.dumps(GOOD))

@@ -23,6 +23,7 @@ import aiohttp
 import yarl
 from aiohttp import web
 
+from charon_operator.testbed import sockets
 from tests.faults import actions
 
 _START_TIMEOUT_S = 10.0
@@ -51,6 +52,7 @@ class Front:
     ) -> None:
         self.upstream = upstream.rstrip("/")
         self.port = 0
+        self._ports = sockets.Reservation()
         self._tls = tls
         self._trust = trust
         self._rules: list[actions.Rule] = []
@@ -64,6 +66,8 @@ class Front:
         return f"{'https' if self._tls else 'http'}://127.0.0.1:{self.port}"
 
     def __enter__(self) -> Self:
+        # Not one of the kernel's choice: while nothing listens, a connection could take it.
+        self.port = self._ports.port(type(self).__name__)
         self._thread.start()
         self._ready.wait(_START_TIMEOUT_S)
         if self._failure:
@@ -74,6 +78,7 @@ class Front:
         if self._thread.is_alive():
             self._loop.call_soon_threadsafe(self._stop.set)
         self._thread.join(_START_TIMEOUT_S)
+        self._ports.release()
 
     def add(self, *rules: actions.Rule) -> None:
         """Rules apply in the order in which they were added."""
@@ -144,10 +149,9 @@ class Front:
             context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
             context.load_cert_chain(*self._tls)
         self._site = web.TCPSite(
-            self._runner, "127.0.0.1", self.port, ssl_context=context, reuse_address=True
+            self._runner, sockets.LOOPBACK, self.port, ssl_context=context, reuse_address=True
         )
         await self._site.start()
-        self.port = self._site._server.sockets[0].getsockname()[1]  # type: ignore[union-attr]
 
     async def _stop_listening(self) -> None:
         await self._site.stop()

@@ -12,10 +12,8 @@ says by the load what must be written.
 import contextlib
 import json
 import secrets
-import sys
 import threading
 import time
-import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,9 +22,10 @@ from typing import Any
 import yaml
 
 from charon_operator import names, testbed
-from charon_operator.testbed import probes, process, sockets
+from charon_operator.testbed import probes, sockets
 from tests.exporter import Exporter
 from tests.faults import apifault, audit, install, manifests, metricfault, truth, watcher
+from tests.faults.program import Operator
 from tests.testbed_fixtures import wait_until
 
 SYSTEM = install.SYSTEM
@@ -35,7 +34,6 @@ LEASE_S = 3.0
 # Control is back within this long after a fault, whatever it was (reliability.md D2, promises).
 RECOVERED_S = 15.0
 SEEN_S = 10.0
-_READY_S = 30.0
 
 
 @dataclass
@@ -50,9 +48,9 @@ class Stage:
     watcher: watcher.Watcher
     leases: audit.Log
     ports: sockets.Reservation
-    shared: "Operator | None" = None
+    shared: Operator | None = None
 
-    def operator(self, name: str, namespaces: tuple[str, ...] = (), **settings: Any) -> "Operator":
+    def operator(self, name: str, namespaces: tuple[str, ...] = (), **settings: Any) -> Operator:
         """An operator with a Lease and a token of its own, not started yet.
 
         Args:
@@ -72,7 +70,7 @@ class Stage:
         return made
 
     @contextlib.contextmanager
-    def running(self, name: str, *namespaces: str, **settings: Any) -> Iterator["Operator"]:
+    def running(self, name: str, *namespaces: str, **settings: Any) -> Iterator[Operator]:
         """An operator that is started, leads, and is ended afterwards."""
         made = self.operator(name, namespaces, **settings)
         made.start()
@@ -109,89 +107,6 @@ def _configuration(
         "watch_namespaces": list(namespaces),
         "log_level": "DEBUG",
     }
-
-
-class Operator:
-    """The operator's process: started, killed and ended by its pid."""
-
-    def __init__(self, stage: Stage, name: str, folder: Path, port: int) -> None:
-        self.stage, self.name, self.folder = stage, name, folder
-        self.url = f"http://127.0.0.1:{port}"
-        command = [sys.executable, "-m", "charon_operator", "run"]
-        files = [f"--kubeconfig={folder / 'kubeconfig'}", f"--config={folder / 'config.yaml'}"]
-        self.process = process.Process(
-            process.Program(
-                name=name,
-                command=[*command, *files],
-                log=folder / "log",
-                port=port,
-                is_ready=self.leads,
-            )
-        )
-        self._keepers: list[threading.Thread] = []
-
-    @property
-    def pid(self) -> int | None:
-        return self.process.pid
-
-    @property
-    def journal(self) -> Path:
-        return self.folder / "journal.jsonl"
-
-    def renew_token(self) -> None:
-        """Writes its kubeconfig, with a fresh token in the file beside it."""
-        stage = self.stage
-        kubeconfig = stage.bed.service_account_kubeconfig(
-            SYSTEM,
-            install.ACCOUNT,
-            self.folder / "kubeconfig",
-            api_url=stage.api.url,
-            ca_file=stage.bed.serving_ca_file,
-        )
-        stage.api.name_client(Path(f"{kubeconfig}.token").read_text(), self.name)
-
-    def start(self) -> None:
-        """Starts it and waits until it leads."""
-        self.process.start(_READY_S)
-
-    def kill(self) -> None:
-        """SIGKILL: it has no chance to tidy up."""
-        self.process.kill()
-
-    def kill_and_restart(self) -> None:
-        """SIGKILL, and a fresh start as a kubelet would make it, without waiting for it."""
-        self.process.kill()
-        keeper = threading.Thread(target=self.process.launch)
-        self._keepers.append(keeper)
-        keeper.start()
-
-    def end(self) -> None:
-        """SIGTERM, insisted on if need be."""
-        for keeper in self._keepers:
-            keeper.join()
-        self.process.stop()
-
-    def leads(self) -> bool:
-        """Whether it says that it is ready and holds the Lease."""
-        return probes.answers(f"{self.url}/readyz") and self.metric(names.Metric.LEADER) == 1
-
-    def metric(self, name: str) -> float:
-        """Sum of one of its own metrics, 0 where it has none."""
-        with urllib.request.urlopen(f"{self.url}/metrics", timeout=5) as answer:
-            lines = answer.read().decode().splitlines()
-        found = [line for line in lines if line.startswith((f"{name} ", f"{name}{{"))]
-        return sum(float(line.rpartition(" ")[2]) for line in found)
-
-    def rows(self, kind: str = "") -> list[dict[str, Any]]:
-        """Rows of its journal, over all its lives; a row cut short by a kill is left out."""
-        if not self.journal.exists():
-            return []
-        whole, _, _ = self.journal.read_text().rpartition("\n")
-        rows = []
-        for line in whole.splitlines():
-            with contextlib.suppress(json.JSONDecodeError):
-                rows.append(json.loads(line))
-        return [row for row in rows if kind in ("", row.get("kind"))]
 
 
 class World:
@@ -242,8 +157,7 @@ class World:
 
     def condition(self, kind: str, name: str = "web") -> dict[str, Any]:
         """A condition of an app, empty when it is not there."""
-        conditions = self.status(name).get("conditions") or []
-        return next((item for item in conditions if item["type"] == kind), {})
+        return condition(self.stage, self.namespace, name, kind)
 
     def wait_replicas(self, wanted: int, timeout_s: float = 20.0, name: str = "web") -> None:
         wait_until(lambda: self.replicas(name) == wanted, f"{wanted} replicas of {name}", timeout_s)
@@ -261,7 +175,7 @@ class World:
         """So many replicas, all well, and turns over in which nothing changed."""
         self.wait_replicas(wanted, timeout_s)
         self.wait_condition(names.ConditionType.READY, "True", timeout_s)
-        self.wait_turns(2)
+        self.wait_turns(2, timeout_s)
 
     def wait_told(self, timeout_s: float = 30.0) -> None:
         """Nothing is under way any more, and the status says so."""
@@ -275,6 +189,38 @@ class World:
         """So many more times Mimir is asked about this namespace, and answers."""
         before = self._turns()
         wait_until(lambda: self._turns() >= before + count, f"{count} turns", timeout_s)
+
+    def turns(self, operator: Operator, since_s: float = 0.0) -> list[dict[str, Any]]:
+        """What the journal says of each turn of this namespace's apps, with the turn's time."""
+        return [
+            {**entry, "time": row["time"]}
+            for row in operator.rows("turn")
+            if row["time"] >= since_s
+            for entry in row["apps"]
+            if entry["app"].startswith(f"{self.namespace}/")
+        ]
+
+    def first_whole_turn(self, operator: Operator, since_s: float) -> float:
+        """When the operator first had every reading again: 0 while it has not."""
+        whole = (turn["time"] for turn in self.turns(operator, since_s) if not turn.get("missing"))
+        return next(whole, 0.0)
+
+    def wait_rest(self, operator: Operator, turns: int) -> tuple[float, float]:
+        """Waits for so many turns in a row in which no reading was missing; gives their span.
+
+        A slow answer of Mimir is told in the status, and its end too: no rest, and no fault.
+        """
+        since_s = time.time()
+
+        def calm() -> list[float]:
+            streak: list[float] = []
+            for turn in self.turns(operator, since_s):
+                streak = [] if turn.get("missing") else [*streak, turn["time"]]
+            # The first turn after a missing one still tells of its end, a moment later.
+            return streak[2:] if len(streak) >= turns + 2 else []
+
+        span = wait_until(calm, f"{turns} turns with every reading", 30 + 5 * turns)
+        return span[0], time.time()
 
     def wait_observed(self, timeout_s: float = SEEN_S, name: str = "web") -> None:
         """The app's present generation is in its status."""
@@ -329,7 +275,7 @@ class World:
             *truth.own_namespace(writes, sights),
         ]
         for operator in operators:
-            judged += truth.no_lowering_on_missing(_turns(operator, self.namespace))
+            judged += truth.no_lowering_on_missing(self.turns(operator))
             mine = [w for w in self._of_writers(operator.name) if w.asked_s >= self.began_s - 60]
             judged += truth.one_writer(mine, operator.name, LEASE_S)
         return judged
@@ -363,14 +309,15 @@ class World:
         return len({a.time for a in asked if own in a.expression})
 
 
+def condition(stage: Stage, namespace: str, name: str, kind: str) -> dict[str, Any]:
+    """A condition of an app of any namespace, empty when it is not there."""
+    seen = stage.watcher.now(watcher.CHARGED_APPS, namespace, name)
+    conditions = (seen.status.get("conditions") if seen else None) or []
+    return next((item for item in conditions if item["type"] == kind), {})
+
+
 def _named(write: audit.Write) -> tuple[str, str]:
     return write.name, str((write.result.get("metadata") or {}).get("name", ""))
-
-
-def _turns(operator: Operator, namespace: str) -> list[dict[str, Any]]:
-    """What the journal says of each turn of the apps of one namespace."""
-    entries = [entry for row in operator.rows("turn") for entry in row["apps"]]
-    return [entry for entry in entries if entry["app"].startswith(f"{namespace}/")]
 
 
 @contextlib.contextmanager
@@ -420,3 +367,12 @@ def first_move(
     """The operator's first change of replicas after a moment."""
     later = [move for move in world.moves() if move.write.asked_s >= since_s and of(move)]
     return later[0] if later else None
+
+
+def audited_move(
+    world: World, since_s: float, of: Callable[[truth.Move], bool] = lambda _: True
+) -> truth.Move:
+    """The same, waited for: a watcher may see a count before the audit log has its line."""
+    found = wait_until(lambda: first_move(world, since_s, of), "the move in the audit log")
+    assert found is not None
+    return found

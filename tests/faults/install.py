@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 from charon_operator import names, testbed
+from tests.testbed_fixtures import wait_served
 
 SYSTEM = "charon-system"
 ACCOUNT = "charon-operator"
@@ -55,7 +56,7 @@ def install_crds(bed: testbed.Testbed) -> None:
     bed.kubectl("apply", "--server-side", "--force-conflicts", "-f", str(CRDS))
     kinds = (names.CHARGED_APPS, names.CONTROL_POLICIES)
     for plural in kinds:
-        bed.kubectl("wait", "--for=condition=Established", f"crd/{plural}.{names.GROUP}")
+        wait_served(bed, f"{plural}.{names.GROUP}")
 
 
 def _helm(bed: testbed.Testbed, *arguments: str) -> None:

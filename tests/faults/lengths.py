@@ -8,6 +8,8 @@ import os
 from dataclasses import dataclass
 from typing import Final
 
+import pytest
+
 VARIABLE: Final = "CHARON_FAULT_LENGTHS"
 
 
@@ -42,7 +44,7 @@ _CI = Lengths(
     kills=3,
     kill_every_s=7,
     flips=6,
-    recreations=8,
+    recreations=4,
     metric_outage_s=4,
 )
 _FULL = Lengths(
@@ -56,3 +58,8 @@ _FULL = Lengths(
     metric_outage_s=120,
 )
 LENGTHS: Final = {"ci": _CI, "full": _FULL}[os.environ.get(VARIABLE, "ci")]
+
+
+def at_most(seconds: float) -> pytest.MarkDecorator:
+    """How long a test may take in CI; at full length nothing limits it (pytest-timeout's 0)."""
+    return pytest.mark.timeout(seconds if LENGTHS is _CI else 0)

@@ -2,7 +2,7 @@
 
 import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -10,13 +10,13 @@ import pytest
 from charon_operator import names
 from charon_operator.names import ConditionType
 from charon_operator.testbed import certificates, sockets
-from tests.faults import actions, harness, manifests, metricfault
-from tests.faults.lengths import LENGTHS
+from tests.faults import actions, harness, manifests, metricfault, truth
+from tests.faults.lengths import LENGTHS, at_most
 from tests.testbed_fixtures import wait_until
 
-pytestmark = [pytest.mark.testbed, pytest.mark.faults, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.testbed, pytest.mark.faults, at_most(600)]
 HEALTHY = ConditionType.METRICS_HEALTHY
-# After the first good answer: the rest of a period, the intent, the write.
+# After the first turn with every reading: the intent and the write, and a turn decided anew.
 _BACK_S = manifests.PERIOD_S + 1.0
 
 CODES = {
@@ -56,6 +56,7 @@ BODIES: dict[str, actions.Action] = {
     "HTML": actions.Say(200, b"<html>welcome</html>", {"Content-Type": "text/html"}),
     "nothing": actions.Say(200),
     "truncated": metricfault.Rewrite(lambda document: b'{"status":"success","data":{"resultT'),
+    "a warning": metricfault.warned("planted"),
     "deep nesting": actions.Say(200, b"[" * 100_000),
     "16 MiB of spaces": metricfault.huge(16),
     "422 of a query": metricfault.refusal(422, "execution", "planted"),
@@ -78,7 +79,7 @@ def test_answers_when_they_cannot_be_used_then_nothing_is_lowered(
     world.load(8)
     world.wait_settled(8)
     since_s = time.time()
-    with _played(stage, world) as play:
+    with _played(stage, operator, world) as play:
         for name, action in table.items():
             play(name, action)
             # The first row's change has to be told; after it nothing may change any more.
@@ -90,7 +91,9 @@ def test_answers_when_they_cannot_be_used_then_nothing_is_lowered(
 
 
 @contextlib.contextmanager
-def _played(stage: harness.Stage, world: harness.World) -> Iterator[object]:
+def _played(
+    stage: harness.Stage, operator: harness.Operator, world: harness.World
+) -> Iterator[Callable[[str, actions.Action], None]]:
     """Rules that replace one another without a gap, over a load that asks to be lowered."""
     current: list[metricfault.Rule] = []
 
@@ -99,8 +102,10 @@ def _played(stage: harness.Stage, world: harness.World) -> Iterator[object]:
         stage.metrics.add(rule)
         stage.metrics.remove(*current)
         current[:] = [rule]
-        world.load(2)
+        played_s = world.load(2)
         wait_until(lambda: rule.hits, f"a query to be answered with {name}", 60)
+        # The turn under way may have its answers from before; the next one has not.
+        wait_until(lambda: len(world.turns(operator, played_s)) >= 2, f"two turns with {name}")
 
     with contextlib.ExitStack() as stack:
         stack.callback(lambda: stage.metrics.remove(*current))
@@ -160,11 +165,28 @@ def test_m1_when_mimir_cannot_be_reached_then_it_holds_and_is_back_in_a_period(
         harness.hold(3)  # until the new load is in Mimir: what is judged is the operator
         back_s = time.time()
     world.wait_replicas(9)
-    answered = [s.time_s for s in stage.metrics.seen if s.time_s > back_s and s.status == 200]
-    move = harness.first_move(world, back_s)
-    assert move is not None
-    late = harness.took(move.write.answered_s, answered[0], _BACK_S, "control")
+    move = harness.audited_move(world, back_s)
+    whole_s = world.first_whole_turn(operator, back_s)
+    late = harness.took(move.write.answered_s, whole_s, _BACK_S, "control")
     assert [*late, *world.violations(operator), *world.unseen()] == []
+
+
+def test_m1_when_the_name_of_mimir_is_unknown_then_it_holds_and_says_so(
+    alone: harness.Stage,
+) -> None:
+    mimir = {"url": "http://mimir.invalid/prometheus"}
+    with (
+        harness.world(alone, 5) as world,
+        alone.running("nameless", world.namespace, mimir=mimir) as operator,
+        world.blinded(),
+    ):
+        world.load(2)
+        found = world.wait_condition(HEALTHY, "False")
+        wait_until(lambda: len(world.turns(operator)) >= 3, "three turns")
+        assert (world.replicas(), world.moves()) == (5, [])
+        assert found["reason"] == names.Reason.MISSING
+        assert "QueryFailed" in found["message"]
+    assert [*world.violations(operator), *world.unseen()] == []
 
 
 def test_m1_when_mimir_shows_a_strange_certificate_then_it_holds_until_it_is_trusted(
@@ -221,7 +243,9 @@ def test_mimir_when_it_is_stopped_for_30_s_in_mid_step_then_the_invariants_hold(
         assert world.replicas() == 9
     mimir.start()
     world.wait_settled(3, 60)
-    assert [*world.violations(operator), *world.unseen()] == []
+    world.wait_told(60)
+    unrest = truth.is_stable(world.writes(), *world.wait_rest(operator, 5))
+    assert [*unrest, *world.violations(operator), *world.unseen()] == []
 
 
 def test_tenant_when_queries_are_asked_then_none_is_without_one(

@@ -74,7 +74,9 @@ def test_f30_when_gitops_reverts_then_it_is_fought_twice_and_named(
 ) -> None:
     world.wait_settled(2)
     world.load(6)
-    for _ in range(2):
+    for count in (1, 2):
+        # The count of replicas may be that of before the revert; that of our moves only grows.
+        wait_until(lambda made=count: len(world.moves()) == made, f"{count} moves of ours")
         world.wait_replicas(6)
         _apply_as_gitops(world, 3)
     found = world.wait_condition(CONFLICT, "True")

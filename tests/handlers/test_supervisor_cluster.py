@@ -21,7 +21,7 @@ from tests.clients.conftest import CRDS
 from tests.clients.test_kube_cluster import APP
 from tests.faults import apifault
 from tests.faults.apifault import Rule
-from tests.testbed_fixtures import wait_until
+from tests.testbed_fixtures import wait_served, wait_until
 
 pytestmark = pytest.mark.testbed
 
@@ -276,7 +276,7 @@ def test_an_api_that_appears_later_is_watched_and_forgotten_when_it_goes(
     one = app_of(store, namespace)
     assert one is not None
     bed.apply(KEDA_CRD)
-    bed.kubectl("wait", "--for=condition=established", "crd/scaledobjects.keda.sh")
+    wait_served(bed, "scaledobjects.keda.sh")
     spec = {"scaleTargetRef": {"name": "web"}}
     meta = {"name": "keda", "namespace": namespace}
     body = {"apiVersion": "keda.sh/v1alpha1", "kind": "ScaledObject", "metadata": meta}

@@ -92,6 +92,10 @@ def pods(bed, namespace: str) -> list[dict]:
     return json.loads(bed.kubectl("get", "pods", "-n", namespace, "-o", "json"))["items"]
 
 
+def bound(bed, namespace: str) -> int:
+    return sum("nodeName" in pod["spec"] for pod in pods(bed, namespace))
+
+
 def ready(bed, namespace: str) -> int:
     text = bed.kubectl(
         "get", "deployment", "consumer", "-n", namespace, "-o", "jsonpath={.status.readyReplicas}"
@@ -109,7 +113,7 @@ def asked_of_mimir(bed, query: str) -> list[dict]:
 @pytest.mark.testbed
 def test_pods_when_the_plant_plays_them_then_come_up_serve_and_end(bed, namespace) -> None:
     bed.kubectl("apply", "-n", namespace, "-f", "-", input=deployment(2))
-    wait_until(lambda: all(p["spec"].get("nodeName") for p in pods(bed, namespace)), "bound pods")
+    wait_until(lambda: bound(bed, namespace) == 2, "two bound pods")
     with Playing(bed, namespace) as playing:
         wait_until(lambda: ready(bed, namespace) == 2, "two ready pods")
         playing.model.begin(time.time())
@@ -135,7 +139,7 @@ def test_pods_when_the_plant_plays_them_then_come_up_serve_and_end(bed, namespac
 @pytest.mark.testbed
 def test_steady_pods_when_played_then_cost_no_requests(bed, namespace) -> None:
     bed.kubectl("apply", "-n", namespace, "-f", "-", input=deployment(3))
-    wait_until(lambda: all(p["spec"].get("nodeName") for p in pods(bed, namespace)), "bound pods")
+    wait_until(lambda: bound(bed, namespace) == 3, "three bound pods")
     with Playing(bed, namespace) as playing:
         wait_until(lambda: ready(bed, namespace) == 3, "three ready pods")
         before, steps = playing.exporter.requests, playing.steps

@@ -32,7 +32,7 @@ def balance(account: plant.Account) -> int:
     return account.offered - gone - account.processed - account.queued
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     seed=st.integers(0, 1000),
     counts=st.lists(st.integers(0, 45), min_size=1, max_size=12),

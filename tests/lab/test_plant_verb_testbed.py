@@ -9,14 +9,14 @@ import pytest
 from click.testing import CliRunner
 
 from charon_operator.cli import main
-from tests.lab.test_plant_exporter_testbed import asked_of_mimir, deployment, pods, ready
+from tests.lab.test_plant_exporter_testbed import asked_of_mimir, bound, deployment, ready
 from tests.testbed_fixtures import wait_until
 
 
 @pytest.mark.testbed
 def test_plant_when_called_then_is_scraped_until_it_is_interrupted(bed, namespace) -> None:
     bed.kubectl("apply", "-n", namespace, "-f", "-", input=deployment(1))
-    wait_until(lambda: all(p["spec"].get("nodeName") for p in pods(bed, namespace)), "bound pods")
+    wait_until(lambda: bound(bed, namespace) == 1, "a bound pod")
     where = ["--kubeconfig", str(bed.kubeconfig), "--folder", str(bed.folder)]
     command = [sys.executable, "-m", "charon_operator", "lab", "plant", "--namespace", namespace]
     with subprocess.Popen(

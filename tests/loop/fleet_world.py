@@ -63,10 +63,15 @@ class Keeper:
 
 
 class Store:
-    """A metric store without a store: every app reads what `values` says, fresh."""
+    """A metric store without a store: every app reads what `values` says, fresh.
+
+    Attributes:
+        indicators: by which names.
+    """
 
     def __init__(self, clock: Clock) -> None:
         self.counters = batch.Counters()
+        self.indicators: tuple[str, ...] = ("load",)
         self.values: dict[str, float | None] = {}
         self.asked: list[list[str]] = []
         self.hang: asyncio.Event | None = None
@@ -80,7 +85,10 @@ class Store:
         self.asked.append([ask.queries.key.name for ask in asks])
         if self.hang is not None:
             await self.hang.wait()
-        return {ask.queries.key: {"load": self._reading(ask, now_s)} for ask in asks}
+        return {
+            ask.queries.key: {name: self._reading(ask, now_s) for name in self.indicators}
+            for ask in asks
+        }
 
     async def attainments(
         self, asks: Sequence[gather.Ask], now_s: float, timeout_s: float, fresh_s: float

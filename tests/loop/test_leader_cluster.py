@@ -52,6 +52,17 @@ class Contest:
         self.leaders = leaders
         self.proxy = proxy
         self.both = False
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+
+    def enter(self, name: str) -> None:
+        self._tasks[name] = asyncio.create_task(self.leaders[name].run())
+
+    async def retire(self, *names: str) -> None:
+        """Ends candidates as the operator does: who still renewed would take the Lease again."""
+        tasks = [self._tasks[name] for name in names or self._tasks]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     def leads(self) -> set[str]:
         found = {name for name, leader in self.leaders.items() if leader.leading}
@@ -98,13 +109,11 @@ async def contest(bed: testbed.Testbed, candidate: str, tmp_path: Path) -> Async
                 lease = client.lease(candidate, "leader")
                 leaders[name] = Leader(lease, LIMITS, clock, f"{name}-{secrets.token_hex(4)}")
             made = Contest(leaders, proxy)
-            first = asyncio.create_task(leaders["A"].run())
+            made.enter("A")
             await made.until_leads("A")
-            second = asyncio.create_task(leaders["B"].run())
+            made.enter("B")
             yield made
-            for task in (first, second):
-                task.cancel()
-            await asyncio.gather(first, second, return_exceptions=True)
+            await made.retire()
             assert not made.both
 
 
@@ -123,9 +132,9 @@ async def test_a_released_lease_is_taken_and_its_history_kept(
     await contest.until(lambda: bool(contest.leaders["B"]._record), "B to see the Lease")
     text = await asyncio.to_thread(bed.kubectl, "get", "lease", "leader", "-n", namespace, "-ojson")
     before = json.loads(text)["spec"]
-    with contest.proxy.broken(Rule(do=apifault.refusal(503), verbs=("get",))):
-        await contest.leaders["A"].release()
-        await contest.until_leads("B")
+    await contest.retire("A")
+    await contest.leaders["A"].release()
+    await contest.until_leads("B")
     text = await asyncio.to_thread(bed.kubectl, "get", "lease", "leader", "-n", namespace, "-ojson")
     after = json.loads(text)["spec"]
     assert after["holderIdentity"].startswith("B-")

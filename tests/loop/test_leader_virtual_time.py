@@ -319,7 +319,7 @@ FAULTS = st.lists(
 )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(FAULTS)
 def test_at_most_one_leads_under_any_faults_and_one_after_them(
     faults: list[tuple[str, int]],

@@ -267,7 +267,7 @@ def _grown(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
 
 
 @profile(
-    max_examples=60, deadline=None, database=None,
+    max_examples=60, database=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )  # fmt: skip
 @given(text=st.recursive(SELECTORS, _grown, max_leaves=4))

@@ -31,7 +31,7 @@ DEFAULT = scope.Scope("t", (tree.Match("namespace", "=", "$namespace"),), ())
 TEMPLATE = 'sum(x{a="$name",b=~"$target-.*",c!="${namespace}"}) / rate(y{d!~"$name"}[5m])'
 
 
-@profile(max_examples=10_000, deadline=None)
+@profile(max_examples=10_000)
 @given(nasty, nasty, nasty)
 def test_placeholders_when_names_are_nasty_then_the_matchers_are_exactly_ours(
     namespace: str, name: str, target: str
@@ -58,7 +58,7 @@ def test_placeholders_when_names_are_nasty_then_the_matchers_are_exactly_ours(
     ]
 
 
-@profile(max_examples=2_000, deadline=None)
+@profile(max_examples=2_000)
 @given(nasty, st.sampled_from(["=", "!=", "=~", "!~"]))
 def test_a_matcher_when_its_value_is_nasty_then_it_stays_one_value(value: str, op: str) -> None:
     selector = tree.Selector((tree.Match("__name__", "=", "x"), tree.Match("a", op, value)))

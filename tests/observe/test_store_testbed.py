@@ -1,5 +1,6 @@
 """Age, coverage, attainment, tenants and an outage, on a real Mimir."""
 
+import asyncio
 import re
 import secrets
 import time
@@ -248,7 +249,7 @@ async def test_mimir_when_it_is_away_then_missing_and_back_at_the_next_reading(
 ) -> None:
     store.push("queue", [(1.0, 7.0)])
     app = apps.app("sum(queue)")
-    assert isinstance((await store.readings(app))[0], Reading)
+    await _read(store, app)
     process = bed.process("mimir")
     process.stop()
     try:
@@ -258,7 +259,14 @@ async def test_mimir_when_it_is_away_then_missing_and_back_at_the_next_reading(
         assert not await store.attained(app)
     finally:
         process.start()
-    assert isinstance((await store.readings(app))[0], Reading)
+    await _read(store, app)
+
+
+async def _read(store: Store, app: ChargedApp) -> None:
+    """Asks until there is a reading: what was pushed, and a start, take a moment to be served."""
+    async with asyncio.timeout(30):
+        while not isinstance((await store.readings(app))[0], Reading):
+            await asyncio.sleep(0.1)
 
 
 async def test_mimir_when_it_hangs_then_a_timeout_within_the_deadline(

@@ -7,7 +7,6 @@ object or a finalizer behind.
 import contextlib
 import json
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -20,9 +19,10 @@ from pathlib import Path
 from typing import Any
 
 from charon_operator import testbed
-from charon_operator.testbed import probes
+from charon_operator.testbed import probes, sockets
 from tests.faults import apifault
 from tests.operator import kopf_subject
+from tests.testbed_fixtures import wait_served
 
 NAMESPACE = "kopf-table"
 _START_S = 15.0
@@ -109,15 +109,14 @@ class Bench:
     bed: testbed.Testbed
     proxy: apifault.ApiFault
     kubeconfig: Path
+    ports: sockets.Reservation = field(default_factory=sockets.Reservation)
 
     @contextlib.contextmanager
     def subject(self, handler: str, *options: str, objects: int = 1) -> Iterator[Subject]:
         """A subject that runs, with fresh objects named s0, s1, ...; all gone afterwards."""
         for number in range(objects):
             self.bed.apply(_object(f"s{number}"))
-        with contextlib.closing(socket.socket()) as trial:
-            trial.bind(("127.0.0.1", 0))
-            port = trial.getsockname()[1]
+        port = self.ports.port("health")
         command = [sys.executable, "-m", "tests.operator.kopf_subject", handler, *options]
         where = {
             "server": self.proxy.url,
@@ -178,7 +177,7 @@ def _read(subject: Subject) -> None:
 def bench(bed: testbed.Testbed, folder: Path) -> Iterator[Bench]:
     """Prepares a testbed for the probes, and leaves nothing of them behind."""
     bed.apply(_CRD)
-    bed.kubectl("wait", "--for=condition=Established", f"crd/{plural()}")
+    wait_served(bed, plural())
     account = bed.service_account_kubeconfig(NAMESPACE, "kopf", folder / "kopf.kubeconfig")
     trust = probes.trusting(bed.ca_file)
     certificate = bed.serving_certificate(["127.0.0.1"])
@@ -186,4 +185,5 @@ def bench(bed: testbed.Testbed, folder: Path) -> Iterator[Bench]:
         made = Bench(bed, proxy, account)
         yield made
         made.clean()
+        made.ports.release()
     bed.kubectl("delete", "-f", "-", "--wait=false", input=_CRD)

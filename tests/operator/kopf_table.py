@@ -13,7 +13,7 @@ import contextlib
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -102,7 +102,9 @@ def _recovery(bench: Bench, subject: Subject) -> str:
     return f"alive; events {'flow' if flows else 'do not flow'}"
 
 
-def _watch_error(code: int, handler: str = "event", seconds: float = 5.0) -> Callable[[Bench], str]:
+def _watch_error(
+    code: int, handler: str = "event", seconds: float = 30.0
+) -> Callable[[Bench], str]:
     def look(bench: Bench) -> str:
         with bench.subject(handler) as subject:
             subject.wait(lambda: subject.count("event"))
@@ -242,9 +244,9 @@ PROBES = [
     Probe(
         "watch ERROR 500, one of three kinds",
         "exits with 1",
-        _watch_error(500, "event-many", seconds=30),
+        _watch_error(500, "event-many"),
     ),
-    Probe("watch ERROR 410", _WELL, _watch_error(410)),
+    Probe("watch ERROR 410", _WELL, _watch_error(410, seconds=5)),
     Probe("watch ERROR 410, a storm", f"more than 20 lists in 4 s; {_WELL}", _storm_of_410),
     Probe("watch answers 429", _WELL, _watch_answers(429)),
     *(
@@ -281,19 +283,27 @@ PROBES = [
 ]
 
 
-def main(wanted: list[str]) -> None:
-    """Prints the table, row by row as it is made."""
+def main(wanted: list[str]) -> int:
+    """Prints the table, row by row as it is made; gives the exit code, 1 when a row differs."""
     rows = [p for p in PROBES if not wanted or any(text in p.name for text in wanted)]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         with testbed.start(testbed.Config(folder=folder / "bed", with_metrics=False)) as bed:
             click.echo("| probe | believed | seen on a real API server | |\n|---|---|---|---|")
             with bench(bed, folder) as made:
-                for row in rows:
-                    seen = row.look(made)
-                    verdict = "same" if seen == row.believed else "**different**"
-                    click.echo(f"| {row.name} | {row.believed} | {seen} | {verdict} |")
+                return show(rows, made)
+
+
+def show(rows: Sequence[Probe], bench: Bench) -> int:
+    """Prints rows; 1 when one of them differs from what was believed."""
+    differ = 0
+    for row in rows:
+        seen = row.look(bench)
+        verdict = "same" if seen == row.believed else "**different**"
+        differ += seen != row.believed
+        click.echo(f"| {row.name} | {row.believed} | {seen} | {verdict} |")
+    return int(differ > 0)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    sys.exit(main(sys.argv[1:]))

@@ -136,7 +136,8 @@ class World:
     def scale_writes(self, since_s: float) -> list[dict[str, Any]]:
         """Audited writes of the target's scale."""
         found = []
-        for line in self.bed.audit_log.read_text().splitlines():
+        whole, _, _ = self.bed.audit_log.read_text().rpartition("\n")
+        for line in whole.splitlines():
             event = json.loads(line)
             reference = event.get("objectRef") or {}
             if (

@@ -1,13 +1,12 @@
 """Why kopf is an informer and nothing else: the quick rows of its table, on the real API server."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
 from charon_operator import testbed
 from tests.operator import kopf_table
-
-pytestmark = pytest.mark.testbed
 
 
 @pytest.fixture(scope="module")
@@ -18,6 +17,7 @@ def bench(
         yield made
 
 
+@pytest.mark.testbed
 @pytest.mark.parametrize(
     "probe", [p for p in kopf_table.PROBES if p.cheap], ids=lambda probe: probe.name
 )
@@ -25,3 +25,10 @@ def test_kopf_when_probed_then_it_does_what_the_table_says(
     probe: kopf_table.Probe, bench: kopf_table.Bench
 ) -> None:
     assert probe.look(bench) == probe.believed
+
+
+def test_table_when_a_row_differs_then_the_exit_code_says_so() -> None:
+    same, other = (kopf_table.Probe(f"says {word}", "a", lambda _, w=word: w) for word in "ab")
+    bench: Any = None
+    assert kopf_table.show([same], bench) == 0
+    assert kopf_table.show([other, same], bench) == 1

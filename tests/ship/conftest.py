@@ -10,6 +10,7 @@ import pytest
 
 from charon_operator import testbed
 from tests.faults import install
+from tests.testbed_fixtures import wait_may
 
 
 @pytest.fixture(scope="session")
@@ -46,6 +47,7 @@ def admin(
         "--clusterrole=cluster-admin",
         "--serviceaccount=default:admin",
     )
+    wait_may(ship_bed, "system:serviceaccount:default:admin", "*", "*")
     with client_of(ship_bed, "default", "admin") as made:
         yield made
 

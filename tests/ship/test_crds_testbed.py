@@ -5,9 +5,11 @@ import json
 import httpx
 import pytest
 
-from charon_operator import names, testbed
+from charon_operator import errors, names, testbed
 from charon_operator.model import crd
-from tests.model import bad_input
+from charon_operator.model.app import ChargedApp
+from charon_operator.model.policy import ControlPolicy
+from tests.model import bad_input, leaf_walk
 
 pytestmark = [pytest.mark.testbed, pytest.mark.usefixtures("crds")]
 PLURALS = {
@@ -159,3 +161,29 @@ def walk(node: crd.Schema, path: str = "spec") -> list[tuple[str, crd.Schema]]:
     if isinstance(node.get("additionalProperties"), dict):
         found += walk(node["additionalProperties"], f"{path}{{}}")
     return found
+
+
+def test_b20_what_the_api_server_takes_of_any_field_is_read_or_told_by_field(
+    admin: httpx.Client,
+) -> None:
+    wrong, taken = [], 0
+    for variant in leaf_walk.variants():
+        answer = create(admin, variant.row.body)
+        if answer.status_code == 201:
+            taken += 1
+            wrong += [f"{variant.id}: {text}" for text in _unread(answer.json())]
+        elif not 400 <= answer.status_code < 500:
+            wrong.append(f"{variant.id}: {answer.text}")
+    assert wrong == []
+    assert taken > 100
+
+
+def _unread(body: bad_input.Body) -> list[str]:
+    kind = ChargedApp if body["kind"] == names.CHARGED_APP else ControlPolicy
+    try:
+        kind.parse(body)
+    except errors.SpecError as error:
+        return [] if error.field and error.message else [f"no field or no remedy: {error}"]
+    except Exception as error:
+        return [f"{type(error).__name__}: {error}"]
+    return []

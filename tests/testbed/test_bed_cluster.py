@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from charon_operator import errors, names, testbed
-from tests.testbed_fixtures import wait_until
+from tests.testbed_fixtures import wait_may, wait_until
 
 pytestmark = pytest.mark.testbed
 
@@ -44,7 +44,8 @@ def pods(bed: testbed.Testbed, namespace: str) -> list[dict[str, Any]]:
 
 
 def events(bed: testbed.Testbed) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in bed.audit_log.read_text().splitlines()]
+    whole, _, _ = bed.audit_log.read_text().rpartition("\n")
+    return [json.loads(line) for line in whole.splitlines()]
 
 
 def test_apiserver_when_started_then_is_ready_and_trusted_by_its_ca(bed: testbed.Testbed) -> None:
@@ -165,13 +166,15 @@ def test_audit_when_an_account_under_test_writes_then_request_and_response_are_l
     bed.kubectl("wait", "--for=create", "sa/default", "-n", "charon-system", "--timeout=30s")
     account = "--serviceaccount=charon-system:default"
     bed.kubectl("create", "rolebinding", "e", "--clusterrole=edit", account, "-n", namespace)
+    user = "system:serviceaccount:charon-system:default"
+    wait_may(bed, user, "create", "configmaps", namespace=namespace)
     config = bed.service_account_kubeconfig("charon-system", "default", tmp_path / "kubeconfig")
     as_operator = f"--kubeconfig={config}"
     bed.kubectl(as_operator, "create", "configmap", "seen", "--from-literal=a=b", "-n", namespace)
     [written] = [
         e
         for e in events(bed)
-        if e["user"]["username"] == "system:serviceaccount:charon-system:default"
+        if e["user"]["username"] == user
         and e["verb"] == "create"
         and e.get("objectRef", {}).get("namespace") == namespace
     ]

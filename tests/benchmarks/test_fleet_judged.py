@@ -1,0 +1,38 @@
+"""The benchmark of the fleet says by its exit code whether what is promised was kept."""
+
+from typing import Any
+
+import pytest
+
+from tests.benchmarks import fleet
+
+
+def result(**idle: Any) -> dict[str, Any]:
+    """What `fleet.one_size` gives, within the limits but for what is given."""
+    kept = {"cores": {"operator": 0.05}, "resident_mib": 120.0, "writes": {"leases": 40}}
+    return {"apps": 1000, "idle": {**kept, **idle}, "all_reading_to_patch_s": {"max": 3.0}}
+
+
+def test_result_when_within_the_limits_then_nothing_is_said() -> None:
+    assert fleet.excesses(result()) == []
+
+
+@pytest.mark.parametrize(
+    ("over", "said"),
+    [
+        (result(cores={"operator": 0.11}), "cores is 0.11, 0.1 is promised"),
+        (result(resident_mib=151.0), "resident_mib is 151, 150 is promised"),
+        (result(writes={"chargedapps/status": 3}), "3 writes of chargedapps/status at rest"),
+        ({**result(), "all_reading_to_patch_s": {"max": 5.5}}, "to_patch_s is 5.5, 5 is promised"),
+    ],
+    ids=["CPU", "memory", "writes", "patches"],
+)
+def test_result_when_over_a_limit_then_it_is_named(over: dict[str, Any], said: str) -> None:
+    [sentence] = fleet.excesses(over)
+    assert said in sentence
+    assert sentence.startswith("1000 apps")
+
+
+def test_arguments_when_none_are_given_then_the_promised_size_is_among_them() -> None:
+    chosen = fleet.arguments([])
+    assert fleet.JUDGED_APPS in [int(text) for text in chosen.apps.split(",")]
