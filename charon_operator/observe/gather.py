@@ -111,9 +111,13 @@ def judge(
     or none is ready, the series cannot be told from leftovers of pods that are gone: the value
     counts as missing, so that nothing is lowered on it (the policy's fallback may still raise).
     """
-    value = _single(answers[indicator.value.key])
+    answer = answers[indicator.value.key]
+    value = _single(answer)
     if isinstance(value, Missing):
         return value
+    foreign = _foreign(answer, indicator.told)
+    if foreign is not None:
+        return foreign
     sampled_at_s = _oldest(indicator.freshness, answers)
     if isinstance(sampled_at_s, Missing):
         return sampled_at_s
@@ -146,6 +150,16 @@ def _single(answer: batch.Answer) -> float | Missing:
     if not math.isfinite(value):
         return Missing(MissingReason.NOT_A_NUMBER, f"the query gave {value}")
     return value
+
+
+def _foreign(answer: batch.Answer, told: Mapping[str, str]) -> Missing | None:
+    """A value of somebody else: the store, or what stands before it, did not keep to the scope."""
+    labels = answer.series[0].labels if isinstance(answer, Vector) else {}
+    for label, value in told.items():
+        if labels.get(label, value) != value:
+            detail = f'the answer is about another {label} than the "{value}" that was asked for'
+            return Missing(MissingReason.QUERY_FAILED, detail)
+    return None
 
 
 def _failed(failure: QueryFailure) -> Missing:

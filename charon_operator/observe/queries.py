@@ -26,6 +26,7 @@ class IndicatorQueries:
         coverage: how many pods gave fresh series, for each selector about the app's pods; empty
             where coverage is not asked for.
         max_age_s: a value whose oldest input is older counts as missing.
+        told: labels that the answer must not contradict.
     """
 
     name: str
@@ -33,6 +34,7 @@ class IndicatorQueries:
     freshness: tuple[terms.Term, ...]
     coverage: tuple[terms.Term, ...]
     max_age_s: float
+    told: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +145,7 @@ class _Compiler:
             freshness=tuple(self._term(one, field) for one in derived.freshness(node)),
             coverage=self._coverage(indicator, node, field),
             max_age_s=indicator.max_sample_age_seconds,
+            told=scope.told(node, self._scope, self._values),
         )
 
     def _coverage(

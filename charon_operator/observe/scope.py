@@ -20,6 +20,8 @@ _PLACEHOLDER: Final = re.compile(r"\$(?:\{([A-Za-z_][A-Za-z0-9_]*)\}|([A-Za-z_][
 _KNOWN: Final = "$namespace, $name and $target"
 # What Go's regexp.QuoteMeta escapes.
 _META: Final = re.compile(r"[\\.+*?()|\[\]{}^$]")
+# Functions that give series other labels than they had.
+_WRITERS: Final = frozenset({"label_replace", "label_join", "count_values"})
 # An alternative of plain names: the one kind of pattern judged here without a regex engine.
 _PLAIN_CHOICE: Final = re.compile(r"[A-Za-z0-9_-]+(\|[A-Za-z0-9_-]+)*", re.ASCII)
 
@@ -194,6 +196,26 @@ def carries(node: tree.Node, scope: Scope, values: Mapping[str, str]) -> bool:
         for selector in tree.selectors(node)
         for match in scope.of(selector)
     )
+
+
+def told(node: tree.Node, scope: Scope, values: Mapping[str, str]) -> Mapping[str, str]:
+    """Labels that an answer may leave out but not contradict: those that all its series have.
+
+    None where the query writes labels of its own, or reads what is exempt from the scope.
+    """
+    writes = any(_writes_labels(part) for part in tree.walk(node))
+    exempt = any(scope.exemption(selector) is not None for selector in tree.selectors(node))
+    if writes or exempt:
+        return {}
+    filled = (_filled(match, values) for match in scope.matchers)
+    return {match.label: match.value for match in filled if match.op == "="}
+
+
+def _writes_labels(node: tree.Node) -> bool:
+    match node:
+        case tree.Call(function=name) | tree.Aggregate(op=name):
+            return name in _WRITERS
+    return False
 
 
 def refuse(error: ScopeError, text: str, field: str) -> NoReturn:

@@ -147,6 +147,17 @@ def doubled() -> Rewrite:
     return Rewrite(double)
 
 
+def labelled(**labels: str) -> Rewrite:
+    """Every series is about this."""
+
+    def label(document: Document) -> Document:
+        for series in document["data"]["result"]:
+            series["metric"] = {**series["metric"], **labels}
+        return document
+
+    return Rewrite(label)
+
+
 def as_histograms(document: Document) -> Document:
     """Every sample becomes a native histogram of no observation."""
     for series in document["data"]["result"]:

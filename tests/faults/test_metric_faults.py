@@ -49,6 +49,7 @@ BODIES: dict[str, actions.Action] = {
     "a matrix": metricfault.data("matrix", [{"metric": {}, "values": [[time.time(), "7"]]}]),
     "a string": metricfault.data("string", [time.time(), "7"]),
     "two series": metricfault.doubled(),
+    "another namespace's": metricfault.labelled(namespace="elsewhere"),
     "a histogram": metricfault.Rewrite(metricfault.as_histograms),
     "status error": metricfault.Rewrite(lambda document: {**document, "status": "error"}),
     "no data": metricfault.Rewrite(lambda document: {"status": "success"}),

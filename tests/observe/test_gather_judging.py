@@ -27,6 +27,10 @@ def one(value: float) -> Vector:
     return Vector((Series({}, value, NOW),))
 
 
+def about(**labels: str) -> Vector:
+    return Vector((Series(labels, 7.0, NOW),))
+
+
 TWO = Vector((Series({"pod": "a"}, 1.0, NOW), Series({"pod": "b"}, 1.0, NOW)))
 INDICATOR = apps.compiled(apps.app("sum(x) / sum(y)", coverage="PerReadyPod")).indicators[0]
 
@@ -61,7 +65,27 @@ JUDGED = [
     ("G27 age is NaN", one(7), (math.nan, 1), (3, 3), 3, REASON.NOT_A_NUMBER),
     ("G28 coverage failed", one(7), (1, 1), (3, DOWN), 3, REASON.QUERY_FAILED),
     ("G29 very many", MANY, (1, 1), (3, 3), 3, REASON.MANY_SERIES),
+    ("G30 our own", about(namespace="workload"), (1, 1), (3, 3), 3, Reading(7.0, NOW - 1, 1.0)),
+    ("G31 of another", about(namespace="elsewhere"), (1, 1), (3, 3), 3, REASON.QUERY_FAILED),
 ]  # fmt: skip
+
+
+EXEMPT = settings.Mimir(
+    scopes=[settings.Scope(exceptions=[settings.Scope.Exemption(metrics=["node_*"])])]
+)
+TOLD = {
+    "x": {"namespace": "workload"},
+    "sum by (namespace) (x) / 2": {"namespace": "workload"},
+    'label_replace(x, "namespace", "y", "", "")': {},
+    'count_values("namespace", x)': {},
+    "x + on () node_x": {},
+}
+
+
+@pytest.mark.parametrize("query", TOLD)
+def test_answers_may_not_contradict_the_scope_unless_the_query_writes_labels(query: str) -> None:
+    (indicator,) = apps.compiled(apps.app(query), EXEMPT).indicators
+    assert indicator.told == TOLD[query]
 
 
 def _answer(given: object, of: float | None = None) -> Vector | QueryFailure:
