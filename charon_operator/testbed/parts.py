@@ -101,8 +101,9 @@ NODE = Part(
     name="node",
     module="kubernetes",
     package="./node",
-    cold_cpu_s=200,
-    disk_mb=1000,
+    # Beside the control plane, with which it shares most packages.
+    cold_cpu_s=45,
+    disk_mb=500,
     links=("kubelet", "kube-proxy"),
     stamps=KUBE.stamps,
 )

@@ -1,7 +1,6 @@
 """A real node: pods run, are read, entered, resized, reached and scraped."""
 
 import json
-import pathlib
 import secrets
 import urllib.parse
 import urllib.request
@@ -177,13 +176,34 @@ def test_image_when_made_of_this_interpreter_then_numpy_and_we_are_in_it(
     )
 
 
-def test_kubelet_when_it_is_gone_then_its_node_is_no_longer_ready_and_pods_go_on(
+def test_pod_when_its_image_is_not_there_then_kwok_does_not_run_it(
+    real_bed: testbed.Testbed, place: str
+) -> None:
+    text = POD.format(
+        name="absent", label=names.LABEL_REAL_NODE, image="absent", command=[]
+    ).replace("image: absent", "image: absent\n    imagePullPolicy: Never")
+    real_bed.kubectl("apply", "-n", place, "-f", "-", input=text)
+    reason = "jsonpath={.status.containerStatuses[0].state.waiting.reason}"
+    wait_until(
+        lambda: (
+            real_bed.kubectl("get", "pod", "absent", "-n", place, "-o", reason)
+            == "ErrImageNeverPull"
+        ),
+        "the kubelet to miss the image",
+    )
+
+
+def test_kubelet_when_it_stops_then_pods_go_on_and_are_its_own_again(
     real_bed: testbed.Testbed, place: str, served: str
 ) -> None:
     real_bed.process("kubelet").stop()
     with urllib.request.urlopen(f"http://{served}:8080/metrics.txt", timeout=5) as answer:
         assert answer.read() == b"answer_total 42\n"
     real_bed.process("kubelet").start()
+    real_bed.process("kubelet").pause()
+    assert not real_bed.process("kubelet").program.is_ready()
+    real_bed.process("kubelet").resume()
+    wait_until(real_bed.process("kubelet").program.is_ready, "the kubelet to answer again")
     real_bed.kubectl("wait", "--for=condition=Ready", "node/real-0", "--timeout=30s")
     entering = ("exec", "served", "-n", place, "--", "echo", "same")
     # It learns from containerd what runs.
@@ -192,8 +212,6 @@ def test_kubelet_when_it_is_gone_then_its_node_is_no_longer_ready_and_pods_go_on
     assert real_bed.kubectl("get", "pod", "served", "-n", place, "-o", restarts) == "0"
 
 
-def test_folder_when_a_real_node_runs_then_it_is_named_as_its_owner(
-    real_bed: testbed.Testbed,
-) -> None:
-    attached = testbed.attach(pathlib.Path(real_bed.folder))
+def test_testbed_when_attached_then_images_can_be_loaded(real_bed: testbed.Testbed) -> None:
+    attached = testbed.attach(real_bed.folder)
     assert attached.load(images.busybox()) == images.busybox().reference

@@ -39,7 +39,8 @@ def python(
     files: Mapping[str, oci.Content] | None = None,
     *,
     name: str = "python",
-    command: Sequence[str] = ("python3",),
+    entrypoint: Sequence[str] = ("python3",),
+    command: Sequence[str] = (),
     cache: pathlib.Path | None = None,
 ) -> oci.Image:
     """An image in which `python3 -c "import numpy, charon_operator"` works.
@@ -49,7 +50,8 @@ def python(
             image with the package "charon-operator".
         files: more files, by their absolute paths in the image, as those of an application.
         name: of the image.
-        command: what it runs where a pod names nothing.
+        entrypoint: what it runs unless a pod has a `command`.
+        command: the arguments of that unless a pod has `args`.
         cache: where layers are kept; None is the user's cache folder.
 
     Raises:
@@ -66,7 +68,13 @@ def python(
         "PYTHONPATH": f"{_APP}:{_PACKAGES}",
         "PYTHONUNBUFFERED": "1",
     }
-    return oci.Image(name=name, layers=layers, command=command, environment=environment)
+    return oci.Image(
+        name=name,
+        layers=layers,
+        entrypoint=entrypoint,
+        command=command,
+        environment=environment,
+    )
 
 
 def _interpreter(programs: Iterable[oci.Content]) -> dict[str, oci.Content]:

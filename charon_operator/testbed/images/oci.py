@@ -50,10 +50,14 @@ class Layer:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Image:
-    """What a pod can run; `command` is used where the pod names none."""
+    """What a pod can run.
+
+    A pod's `command` takes the place of `entrypoint`, its `args` that of `command`.
+    """
 
     name: str
     layers: Sequence[Layer]
+    entrypoint: Sequence[str] = ()
     command: Sequence[str] = ()
     environment: Mapping[str, str] = dataclasses.field(default_factory=dict)
     user: str = "65532:65532"
@@ -65,6 +69,7 @@ class Image:
                 "architecture": _architecture(),
                 "os": "linux",
                 "config": {
+                    "Entrypoint": list(self.entrypoint),
                     "Cmd": list(self.command),
                     "Env": [f"{name}={value}" for name, value in self.environment.items()],
                     "User": self.user,

@@ -25,6 +25,7 @@ def name_of(key: str) -> str:
 
 def make(key: str) -> None:
     for root in _roots():
+        _pass_controllers_on(root)
         (root / name_of(key)).mkdir(exist_ok=True)
 
 
@@ -48,6 +49,14 @@ def remove(key: str) -> None:
         if time.monotonic() > deadline:
             raise errors.TestbedError(f"the cgroup {left[-1]} cannot be removed: it is in use")
         time.sleep(_POLL_S)
+
+
+def _pass_controllers_on(root: pathlib.Path) -> None:
+    """Version 2 only: what the root does not pass on, nothing below it has."""
+    controllers = root / "cgroup.controllers"
+    if controllers.exists() and (names := controllers.read_text().split()):
+        wanted = " ".join(f"+{name}" for name in names)
+        (root / "cgroup.subtree_control").write_text(wanted)
 
 
 def _roots() -> Iterator[pathlib.Path]:
