@@ -13,8 +13,8 @@ import pytest
 
 from charon_operator import errors, testbed
 from charon_operator.cli import lab_testbed
-from charon_operator.testbed import images, parts
-from charon_operator.testbed.images import oci
+from charon_operator.testbed import images, keeper, parts
+from charon_operator.testbed.images import interpreter, oci
 from charon_operator.testbed.node import needs, network
 
 
@@ -144,9 +144,9 @@ def test_layer_when_made_again_then_is_the_one_in_the_cache(tmp_path: pathlib.Pa
         "/etc/text": b"said",
     }
     first = oci.layer(files, tmp_path / "cache")
-    written = first.path.stat().st_mtime_ns
+    written = first.path.stat().st_ino
     assert oci.layer(files, tmp_path / "cache") == first
-    assert first.path.stat().st_mtime_ns == written
+    assert first.path.stat().st_ino == written
     with tarfile.open(first.path) as tar:
         assert [m.name for m in tar if not m.isdir()] == ["bin/name", "bin/program", "etc/text"]
         assert tar.getmember("bin/program").mode == 0o755
@@ -154,6 +154,28 @@ def test_layer_when_made_again_then_is_the_one_in_the_cache(tmp_path: pathlib.Pa
         assert tar.getmember("tmp").mode == 0o1777
     program.write_text("#!/bin/bash\n")
     assert oci.layer(files, tmp_path / "cache") != first
+
+
+def test_layer_when_long_unused_then_makes_room_for_another(tmp_path: pathlib.Path) -> None:
+    old, used = (oci.layer({"/a": text}, tmp_path) for text in (b"old", b"used"))
+    for made in (old, used):
+        os.utime(made.path, (0, 0))
+    oci.layer({"/a": b"used"}, tmp_path)
+    oci.layer({"/a": b"new"}, tmp_path)
+    assert [made.path.exists() for made in (old, used)] == [False, True]
+
+
+def test_packages_when_taken_then_come_with_what_they_require_and_no_more() -> None:
+    taken = {package.name.lower() for package in interpreter._closure(["charon-operator"])}
+    assert {"charon-operator", "kopf", "aiohttp", "multidict"} <= taken
+    assert not {"pytest", "matplotlib", "numpy"} & taken
+
+
+def test_keeper_when_handed_a_config_then_reads_the_same_one(tmp_path: pathlib.Path) -> None:
+    nodes = [testbed.Node(name="a", extended={"nvidia.com/gpu": "1"}), testbed.RealNode(name="b")]
+    config = testbed.Config(folder=tmp_path, nodes=nodes)
+    text = json.dumps(keeper._as_document(config))
+    assert keeper._from_document(json.loads(text)).nodes == nodes
 
 
 def test_image_when_written_then_every_digest_is_that_of_its_blob(tmp_path: pathlib.Path) -> None:

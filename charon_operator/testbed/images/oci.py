@@ -8,6 +8,7 @@ layers and a configuration; its tag is the hash of both, so that the same name n
 things. The archive (OCI image layout) is written straight into `ctr images import`.
 """
 
+import contextlib
 import dataclasses
 import functools
 import hashlib
@@ -17,6 +18,7 @@ import os
 import pathlib
 import subprocess
 import tarfile
+import time
 from collections.abc import Mapping, Sequence
 from typing import IO, Any, Final
 
@@ -27,7 +29,7 @@ from charon_operator.testbed.node import needs
 _REGISTRY: Final = "testbed.charon.dev"
 _MEDIA: Final = "application/vnd.oci.image"
 _NAMESPACE: Final = "k8s.io"
-_CHUNK: Final = 1 << 20
+_UNUSED_S: Final = 14 * 24 * 3600.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,10 +97,13 @@ def layer(files: Mapping[str, Content], cache: pathlib.Path | None = None) -> La
     path = folder / f"{_key(files)}.tar"
     note = path.with_suffix(".digest")
     if not note.exists():
+        _forget_unused(folder)
         draft = path.with_suffix(f".draft{os.getpid()}")
         _write_tar(draft, files)
         draft.replace(path)
         note.write_text(_digest(path))
+    for file in (path, note):
+        os.utime(file)
     return Layer(path, note.read_text())
 
 
@@ -128,6 +133,15 @@ def load(image: Image, containerd: str) -> str:
         if importing.returncode != 0:
             raise errors.TestbedError(f"importing {image.reference} failed: {said}")
     return image.reference
+
+
+def _forget_unused(folder: pathlib.Path) -> None:
+    """Every change of a source makes another layer: those long unused go."""
+    for file in folder.iterdir():
+        # Another process may do the same at this moment.
+        with contextlib.suppress(FileNotFoundError):
+            if time.time() - file.stat().st_mtime > _UNUSED_S:
+                file.unlink()
 
 
 def _write_archive(image: Image, out: IO[bytes]) -> None:
