@@ -4,6 +4,7 @@ Reads: /proc/self/mountinfo, the kernel's cgroup files; versions 1 and 2 alike. 
 made, found, or removed with all below it. Never: touches a cgroup of another name.
 """
 
+import contextlib
 import os
 import pathlib
 import signal
@@ -24,9 +25,20 @@ def name_of(key: str) -> str:
 
 
 def make(key: str) -> None:
+    """Makes it in every hierarchy.
+
+    Raises:
+        errors.TestbedError: this machine does not let us.
+    """
     for root in _roots():
         _pass_controllers_on(root)
-        (root / name_of(key)).mkdir(exist_ok=True)
+        try:
+            (root / name_of(key)).mkdir(exist_ok=True)
+        except OSError as error:
+            raise errors.TestbedError(
+                f"a real node needs cgroups that may be written, which {root} is not: "
+                f"{error.strerror}"
+            ) from None
 
 
 def all_of_testbeds(key: str = "*") -> list[pathlib.Path]:
@@ -54,9 +66,10 @@ def remove(key: str) -> None:
 def _pass_controllers_on(root: pathlib.Path) -> None:
     """Version 2 only: what the root does not pass on, nothing below it has."""
     controllers = root / "cgroup.controllers"
-    if controllers.exists() and (names := controllers.read_text().split()):
-        wanted = " ".join(f"+{name}" for name in names)
-        (root / "cgroup.subtree_control").write_text(wanted)
+    for name in controllers.read_text().split() if controllers.exists() else ():
+        # Some cannot be passed on by every kernel; kubelet says if it lacks one it needs.
+        with contextlib.suppress(OSError):
+            (root / "cgroup.subtree_control").write_text(f"+{name}")
 
 
 def _roots() -> Iterator[pathlib.Path]:
