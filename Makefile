@@ -35,7 +35,7 @@ $(READY): requirements-dev.lock requirements-go.lock
 env: $(READY) ## Set up the virtual environment .venv.
 
 .PHONY: test
-test: $(READY) ## Everything CI runs: lint, types, unit, testbed, faults, demo.
+test: $(READY) ## Everything CI runs: lint, types, unit, testbed, node, faults, demo.
 	@.ci/stages
 
 .PHONY: demo
@@ -62,7 +62,11 @@ testbed-build: $(READY) ## Build the testbed's programs, once.
 
 .PHONY: integration
 integration: $(READY) ## Tests on a real control plane and Mimir.
-	@$(BIN)/pytest -m "testbed and not faults and not demo"
+	@$(BIN)/pytest -m "testbed and not faults and not demo and not node"
+
+.PHONY: node
+node: $(READY) ## Tests on a real node: Linux, as root, with containerd.
+	@$(BIN)/pytest -m node
 
 .PHONY: faults
 faults: $(READY) ## The operator through fault proxies.

@@ -41,6 +41,8 @@ LABEL_FORCE_ADVISORY: Final = f"{GROUP}/force-advisory"
 LABEL_PLANT_DRIVEN: Final = "plant.charon.dev/driven"
 # Set by the testbed on its fake nodes.
 LABEL_FAKE_NODE: Final = "plant.charon.dev/fake-node"
+# Set by the testbed on its real node; pods that must really run select it.
+LABEL_REAL_NODE: Final = "testbed.charon.dev/real-node"
 
 
 class ConditionType(StrEnum):

@@ -14,7 +14,8 @@ from typing import TypeVar
 import pytest
 
 from charon_operator import errors, names, testbed
-from charon_operator.testbed import build, progress
+from charon_operator.testbed import build, parts, progress
+from charon_operator.testbed.node import needs
 
 _POLL_S = 0.1
 
@@ -65,11 +66,13 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     needed = any(item.get_closest_marker("testbed") for item in session.items)
     if not needed or session.config.option.collectonly:
         return
+    with_node = any(item.get_closest_marker("node") for item in session.items)
+    wanted = [*parts.ALL, *(parts.REAL_NODES if with_node and not needs.missing() else ())]
     capture = session.config.pluginmanager.getplugin("capturemanager")
     try:
         # The first build takes minutes: whoever waits must see it.
         with capture.global_and_fixture_disabled(), progress.shown() as shows:
-            build.programs(shows=shows)
+            build.programs(wanted, shows=shows)
     except errors.TestbedError as error:
         pytest.exit(f"the testbed cannot be built: {error}", returncode=1)
 
@@ -82,6 +85,17 @@ def bed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[testbed.Testbed]:
         testbed.Node(name="node-1", cpu="37", pods=200, extended={"nvidia.com/gpu": "4"}),
     ]
     folder: pathlib.Path = tmp_path_factory.mktemp("testbed")
+    with testbed.start(testbed.Config(folder=folder, nodes=nodes)) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def real_bed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[testbed.Testbed]:
+    """A testbed with a real node beside a fake one, and metrics; skipped where none can run."""
+    if needs.missing():
+        pytest.skip(needs.missing())
+    nodes = [testbed.Node(name="node-0"), testbed.RealNode()]
+    folder: pathlib.Path = tmp_path_factory.mktemp("real")
     with testbed.start(testbed.Config(folder=folder, nodes=nodes)) as running:
         yield running
 

@@ -16,7 +16,10 @@ import rich.console
 import rich.table
 
 from charon_operator import errors, testbed
-from charon_operator.testbed import bed, build, keeper, layout, progress, state
+from charon_operator.testbed import bed, build, keeper, layout, parts, progress, state
+
+Nodes = Sequence[testbed.Node | testbed.RealNode]
+_MOST_NODES = 1000
 
 
 def default_folder() -> pathlib.Path:
@@ -35,6 +38,17 @@ folder_option = click.option(
 output_option = click.option(
     "-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True
 )
+
+
+def nodes_of(context: click.Context, parameter: click.Parameter, text: str) -> Nodes:
+    """A number of fake nodes, `real`, or both with a comma between them."""
+    number, comma, real = text.partition(",")
+    if text == "real":
+        return [testbed.RealNode()]
+    if not number.isdecimal() or int(number) > _MOST_NODES or (comma and real != "real"):
+        raise click.BadParameter(f"{text!r}: write a number up to {_MOST_NODES}, real, or 3,real")
+    fake = [testbed.Node(name=f"node-{i}") for i in range(int(number))]
+    return [*fake, testbed.RealNode()] if real else fake
 
 
 @click.group()
@@ -59,7 +73,14 @@ def lab() -> None:
     show_default=True,
     help="modules: built here; kubeconfig: an existing cluster; kind: in docker (not verified).",
 )
-@click.option("--nodes", type=click.IntRange(0, 1000), default=1, show_default=True)
+@click.option(
+    "--nodes",
+    callback=nodes_of,
+    default="1",
+    show_default=True,
+    metavar="NUMBER|real",
+    help="A number of fake ones; `real`: one that runs pods (Linux, root); or both, as `3,real`.",
+)
 @click.option(
     "--kubeconfig",
     type=click.Path(exists=True, dir_okay=False, path_type=pathlib.Path),
@@ -68,13 +89,14 @@ def lab() -> None:
 @click.option("--mimir-url", help="Of an existing Mimir; none of our own is started then.")
 @click.option("--tenant", default="charon", show_default=True, help="Tenant of Mimir.")
 @click.option("--detach", is_flag=True, help="Return when it is up; `charon lab down` ends it.")
-def up(folder: pathlib.Path, provider: str, nodes: int, detach: bool, **rest: Any) -> None:
+def up(folder: pathlib.Path, provider: str, nodes: Nodes, detach: bool, **rest: Any) -> None:
     """Start a testbed; the first time, build it.
 
     A folder that held a testbed before goes on with its data. If one runs there already, say so.
 
     \b
     charon lab up --nodes 3 --detach
+    charon lab up --nodes real --folder /tmp/real
     charon lab up --provider kubeconfig --kubeconfig ~/.kube/config --mimir-url http://127.0.0.1:9009
     """
     files = _files(folder)
@@ -86,7 +108,8 @@ def up(folder: pathlib.Path, provider: str, nodes: int, detach: bool, **rest: An
     wanted = testbed.Config(
         folder=files.folder,
         provider=testbed.Provider(provider),
-        nodes=[testbed.Node(name=f"node-{i}") for i in range(nodes)],
+        nodes=nodes,
+        with_kwok=any(isinstance(node, testbed.Node) for node in nodes) or not nodes,
         **rest,
     )
     if detach:
@@ -169,17 +192,20 @@ def kubeconfig(folder: pathlib.Path, raw: bool) -> None:
 
 
 @lab.command("build")
+@click.option("--node", is_flag=True, help="Also kubelet and kube-proxy, for a real node.")
 @output_option
-def build_(output: str) -> None:
+def build_(node: bool, output: str) -> None:
     """Build the programs of the testbed into the cache, and say what each cost.
 
     \b
     charon lab build            # minutes the first time, a second afterwards
     charon lab build -o json
+    charon lab build --node     # what `charon lab up --nodes real` needs besides
     """
+    wanted = [*parts.ALL, *(parts.REAL_NODES if node else ())]
     with progress.shown() as shows:
-        build.programs(shows=shows)
-    costs = build.costs()
+        build.programs(wanted, shows=shows)
+    costs = build.costs(wanted)
     if output == "json":
         click.echo(json.dumps([vars(cost) for cost in costs], indent=2))
         return

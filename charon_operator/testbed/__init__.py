@@ -6,7 +6,7 @@ and `attach`, a handle on one that another process owns. Never: is imported by t
 
 from charon_operator.testbed.access import Access
 from charon_operator.testbed.bed import ProcessStatus, Testbed
-from charon_operator.testbed.config import Config, Node, Provider
+from charon_operator.testbed.config import Config, Node, Provider, RealNode
 from charon_operator.testbed.process import Process
 from charon_operator.testbed.starter import prepare, start
 from charon_operator.testbed.state import attach
@@ -18,6 +18,7 @@ __all__ = [
     "Process",
     "ProcessStatus",
     "Provider",
+    "RealNode",
     "Testbed",
     "attach",
     "prepare",

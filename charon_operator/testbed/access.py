@@ -11,7 +11,7 @@ import subprocess
 from collections.abc import Mapping, Sequence
 
 from charon_operator import errors
-from charon_operator.testbed import certificates, kubeconfigs, layout, metrics
+from charon_operator.testbed import certificates, images, kubeconfigs, layout, metrics
 
 _KUBECTL_TIMEOUT_S = 120
 
@@ -27,6 +27,8 @@ class Address:
     tenant: str
     mimir_url: str | None
     audit_log: str | None
+    containerd: str | None
+    """The socket of the real node's containerd."""
     can_sign: bool
     """True if the cluster trusts the testbed's own CA for client certificates."""
 
@@ -126,6 +128,18 @@ class Access:
         if isinstance(what, pathlib.Path):
             return self.kubectl("apply", "--server-side", "-f", str(what))
         return self.kubectl("apply", "--server-side", "-f", "-", input=what)
+
+    def load(self, image: images.Image) -> str:
+        """Brings an image to the real node; gives what a pod writes as its image.
+
+        Raises:
+            errors.TestbedError: this testbed has no real node.
+        """
+        if self.address.containerd is None:
+            raise errors.TestbedError(
+                "this testbed has no real node: start it with `charon lab up --nodes real`"
+            )
+        return images.load(image, self.address.containerd)
 
     def scrape(self, name: str, host_port: str, labels: Mapping[str, str] | None = None) -> None:
         """Adds or moves a scrape target; its own labels win over these (honor_labels)."""

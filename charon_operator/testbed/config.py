@@ -1,12 +1,14 @@
 """What a testbed is asked to be: nodes, time constants, flags, provider.
 
-Reads: nothing. Gives: Config, Node. Never: starts or touches anything.
+Reads: nothing. Gives: Config, Node, RealNode. Never: starts or touches anything.
 """
 
 import dataclasses
 import enum
 import pathlib
 from collections.abc import Mapping, Sequence
+
+from charon_operator import errors
 
 
 class Provider(enum.StrEnum):
@@ -30,6 +32,14 @@ class Node:
     """Extended resources, as `{"nvidia.com/gpu": "4"}`."""
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RealNode:
+    """A node that runs pods: this machine's kernel, as much of it as the machine has."""
+
+    name: str = "real-0"
+    labels: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+
 DEFAULT_NODES = (Node(name="node-0"),)
 
 
@@ -44,7 +54,7 @@ class Config:
 
     folder: pathlib.Path
     provider: Provider = Provider.MODULES
-    nodes: Sequence[Node] = DEFAULT_NODES
+    nodes: Sequence[Node | RealNode] = DEFAULT_NODES
     scrape_interval_s: float = 1.0
     remote_write_deadline_s: float = 0.5
     with_metrics: bool = True
@@ -61,3 +71,24 @@ class Config:
     kubeconfig: pathlib.Path | None = None
     mimir_url: str | None = None
     start_timeout_s: float = 120.0
+
+    @property
+    def fake_nodes(self) -> list[Node]:
+        return [node for node in self.nodes if isinstance(node, Node)]
+
+    @property
+    def real_node(self) -> RealNode | None:
+        """The real node, if one is asked for.
+
+        Raises:
+            errors.TestbedError: several are, or the control plane is not ours.
+        """
+        real = [node for node in self.nodes if isinstance(node, RealNode)]
+        if real and self.provider is not Provider.MODULES:
+            raise errors.TestbedError(
+                f"nodes: a real node joins only a control plane built here, not provider "
+                f"{self.provider.value}: leave the provider out, or the real node"
+            )
+        if len(real) > 1:
+            raise errors.TestbedError(f"nodes: one real node at most, not {len(real)}")
+        return real[0] if real else None

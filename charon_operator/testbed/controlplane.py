@@ -1,7 +1,7 @@
 """The control plane: etcd, API server, controller manager, scheduler, with TLS and RBAC on.
 
 Reads: a Config, reserved ports, the testbed's keys. Gives: Programs ready to be started.
-Never: listens anywhere but on loopback.
+Never: listens anywhere but on loopback, the API server on the link to a real node excepted.
 """
 
 import dataclasses
@@ -45,6 +45,8 @@ class ControlPlane:
     files: layout.Layout
     binaries: Mapping[str, pathlib.Path]
     ports: sockets.Reservation
+    host: str = sockets.LOOPBACK
+    """Of the API server."""
 
     @functools.cached_property
     def authority(self) -> certificates.Authority:
@@ -52,7 +54,7 @@ class ControlPlane:
 
     @property
     def api_url(self) -> str:
-        return f"https://{sockets.LOOPBACK}:{self.ports.port('kube-apiserver')}"
+        return f"https://{self.host}:{self.ports.port('kube-apiserver')}"
 
     @functools.cached_property
     def admin(self) -> certificates.Pair:
@@ -90,13 +92,11 @@ class ControlPlane:
         return self._program("etcd", flags, f"{client}/health", self._trusting(pair))
 
     def apiserver(self) -> process.Program:
-        pair = self.authority.server("kube-apiserver", _SERVER_HOSTS)
+        pair = self.authority.server("kube-apiserver", [self.host, *_SERVER_HOSTS])
         flags = [
-            f"--bind-address={sockets.LOOPBACK}",
-            f"--advertise-address={sockets.LOOPBACK}",
+            f"--bind-address={self.host}",
+            f"--advertise-address={self.host}",
             f"--secure-port={self.ports.port('kube-apiserver')}",
-            # A loopback address is refused as an endpoint of the kubernetes Service.
-            "--endpoint-reconciler-type=none",
             f"--service-cluster-ip-range={_SERVICE_RANGE}",
             "--authorization-mode=Node,RBAC",
             "--allow-privileged=true",
@@ -108,6 +108,7 @@ class ControlPlane:
             *self._account_flags(),
             *self._aggregation_flags(),
             *self._audit_flags(),
+            *self._node_flags(),
             *self.wanted.apiserver_flags,
         ]
         return self._program("kube-apiserver", flags, f"{self.api_url}/readyz")
@@ -201,6 +202,21 @@ class ControlPlane:
             "--requestheader-username-headers=X-Remote-User",
             f"--proxy-client-cert-file={pair.certificate}",
             f"--proxy-client-key-file={pair.key}",
+        ]
+
+    def _node_flags(self) -> list[str]:
+        """How pods find the API server and how it reaches a kubelet, where one is real."""
+        if self.host == sockets.LOOPBACK:
+            # A loopback address is refused as an endpoint of the kubernetes Service.
+            return ["--endpoint-reconciler-type=none"]
+        pair = self.authority.client(
+            "apiserver-kubelet-client", "kube-apiserver-kubelet-client", ["system:masters"]
+        )
+        return [
+            "--kubelet-preferred-address-types=InternalIP",
+            f"--kubelet-certificate-authority={self.authority.pair.certificate}",
+            f"--kubelet-client-certificate={pair.certificate}",
+            f"--kubelet-client-key={pair.key}",
         ]
 
     def _audit_flags(self) -> list[str]:

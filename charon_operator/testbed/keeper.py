@@ -20,6 +20,7 @@ from typing import Any
 
 from charon_operator import errors
 from charon_operator.testbed import bed, config, layout, process, starter, state
+from charon_operator.testbed.node import machine
 
 _LOOK_S = 1.0
 _DOWN_TIMEOUT_S = 60.0
@@ -87,6 +88,7 @@ def down(files: layout.Layout) -> bool:
     """Ends the testbed in a folder, whoever owns it; False if none runs there."""
     owner = state.alive(files)
     if owner is None:
+        machine.clear(files)
         return False
     os.kill(owner.owner_pid, signal.SIGTERM)
     deadline = time.monotonic() + _DOWN_TIMEOUT_S
@@ -95,6 +97,7 @@ def down(files: layout.Layout) -> bool:
             # Its children die with it.
             os.kill(owner.owner_pid, signal.SIGKILL)
         time.sleep(process.POLL_S)
+    machine.clear(files)
     return True
 
 
@@ -135,7 +138,8 @@ def _as_document(wanted: config.Config) -> dict[str, Any]:
         return str(value) if isinstance(value, pathlib.Path) else value
 
     document = {name: plain(value) for name, value in vars(wanted).items()}
-    document["nodes"] = [dataclasses.asdict(node) for node in wanted.nodes]
+    document["nodes"] = [dataclasses.asdict(node) for node in wanted.fake_nodes]
+    document["real_nodes"] = [dataclasses.asdict(wanted.real_node)] if wanted.real_node else []
     return document
 
 
@@ -144,12 +148,13 @@ def _from_document(document: dict[str, Any]) -> config.Config:
         name: pathlib.Path(document[name]) if document[name] else None
         for name in ("cache", "kubeconfig")
     }
+    real = [config.RealNode(**node) for node in document.pop("real_nodes")]
     return config.Config(
         **{
             **document,
             **paths,
             "folder": pathlib.Path(document["folder"]),
             "provider": config.Provider(document["provider"]),
-            "nodes": [config.Node(**node) for node in document["nodes"]],
+            "nodes": [*(config.Node(**node) for node in document["nodes"]), *real],
         }
     )

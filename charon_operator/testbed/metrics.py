@@ -27,11 +27,13 @@ class Metrics:
     files: layout.Layout
     binaries: Mapping[str, pathlib.Path]
     ports: sockets.Reservation
+    host: str = sockets.LOOPBACK
+    """Of Mimir's queries and pushes."""
 
     @property
     def mimir_url(self) -> str:
         """Mimir's address: the given one, or that of our own."""
-        return self.wanted.mimir_url or f"http://{sockets.LOOPBACK}:{self.ports.port('mimir')}"
+        return self.wanted.mimir_url or f"http://{self.host}:{self.ports.port('mimir')}"
 
     def mimir(self) -> process.Program:
         self.files.data("mimir").mkdir(exist_ok=True)
@@ -108,7 +110,7 @@ class Metrics:
             "usage_stats": {"enabled": False},
             "activity_tracker": {"filepath": str(data / "activity")},
             "server": {
-                "http_listen_address": sockets.LOOPBACK,
+                "http_listen_address": self.host,
                 "http_listen_port": self.ports.port("mimir"),
                 "grpc_listen_address": sockets.LOOPBACK,
                 "grpc_listen_port": self.ports.port("mimir-grpc"),

@@ -1,8 +1,8 @@
 """The operator under test: the chart's objects by the real helm, the program beside the cluster.
 
 Reads: a chart, a running testbed. Gives: its objects in the cluster, and the program to start with
-the chart's own ServiceAccount, so that missing rights show. Never: a pod of the operator; on fake
-nodes it would only seem to run.
+the chart's own ServiceAccount, so that missing rights show; on a real node, its pod (`deploy`).
+Never: a pod of the operator on fake nodes, where it would only seem to run.
 """
 
 import os
@@ -17,7 +17,7 @@ import yaml
 
 from charon_operator import names
 from charon_operator.errors import TestbedError
-from charon_operator.testbed import access, probes, process, sockets
+from charon_operator.testbed import access, images, probes, process, sockets
 
 NAMESPACE: Final = "charon-system"
 ACCOUNT: Final = "charon-operator"
@@ -39,6 +39,34 @@ def install(bed: access.Access, chart: pathlib.Path, values: Sequence[str] = ())
     helm(bed, "upgrade", "--install", ACCOUNT, str(chart), "--create-namespace", _NO_POD, *values)
     for plural in (names.CHARGED_APPS, names.CONTROL_POLICIES):
         bed.kubectl("wait", "--for=condition=Established", f"crd/{plural}.{names.GROUP}")
+
+
+def deploy(bed: access.Access, chart: pathlib.Path, values: Sequence[str] = ()) -> None:
+    """Installs the chart with the operator's pod on the real node, and waits until it serves.
+
+    Args:
+        bed: where to; with a real node.
+        chart: its folder.
+        values: further arguments of helm.
+
+    Raises:
+        TestbedError: there is no real node, helm failed, or the pod did not become available.
+    """
+    entrypoint = ["python3", "-m", "charon_operator"]
+    image = images.python([ACCOUNT], name=ACCOUNT, entrypoint=entrypoint, command=["run"])
+    repository, _, tag = bed.load(image).rpartition(":")
+    chosen = {
+        "replicas": 1,
+        "image": {"repository": repository, "tag": tag},
+        "nodeSelector": {names.LABEL_REAL_NODE: "true"},
+        "settings": {"mimir": _mimir(bed)},
+    }
+    file = bed.folder / "config" / "operator-values.yaml"
+    file.write_text(yaml.safe_dump(chosen))
+    given = ["--create-namespace", f"--values={file}", *values]
+    helm(bed, "upgrade", "--install", ACCOUNT, str(chart), *given)
+    available = ("wait", "--for=condition=Available", f"deployment/{ACCOUNT}")
+    bed.kubectl(*available, f"--namespace={NAMESPACE}", "--timeout=90s")
 
 
 def helm(bed: access.Access, *arguments: str) -> str:
@@ -79,7 +107,7 @@ def program(
     folder.mkdir(parents=True, exist_ok=True)
     kubeconfig = bed.service_account_kubeconfig(NAMESPACE, ACCOUNT, folder / "kubeconfig")
     defaults: dict[str, Any] = {
-        "mimir": {"url": f"{bed.mimir_url}/prometheus", "scopes": [{"tenant": bed.tenant}]},
+        "mimir": _mimir(bed),
         "lease": {"namespace": NAMESPACE, "name": ACCOUNT},
         "health": {"host": sockets.LOOPBACK, "port": port},
     }
@@ -93,6 +121,10 @@ def program(
         port=port,
         is_ready=lambda: probes.answers(f"http://{sockets.LOOPBACK}:{port}/readyz"),
     )
+
+
+def _mimir(bed: access.Access) -> dict[str, Any]:
+    return {"url": f"{bed.mimir_url}/prometheus", "scopes": [{"tenant": bed.tenant}]}
 
 
 def _helm() -> str:

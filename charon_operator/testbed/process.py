@@ -5,6 +5,7 @@ Never: leaves the program running when this process ends, however it ends (`chil
 """
 
 import concurrent.futures
+import contextlib
 import dataclasses
 import os
 import pathlib
@@ -106,7 +107,7 @@ class Process:
     def kill(self) -> None:
         """Ends the program at once, as a crash would."""
         if self._running is not None:
-            self._running.kill()
+            _send(self._running, signal.SIGKILL)
             self._running.wait()
             self._running = None
 
@@ -138,16 +139,16 @@ class Process:
     def _signal(self, number: signal.Signals) -> None:
         if self.pid is None or self._running is None:
             raise errors.TestbedError(f"{self.name} does not run ({self.state})")
-        self._running.send_signal(number)
+        _send(self._running, number)
 
     def _ask_to_end(self, running: subprocess.Popen[bytes]) -> None:
         if running.poll() is None:
-            running.send_signal(signal.SIGCONT)
-            running.terminate()
+            _send(running, signal.SIGCONT)
+            _send(running, signal.SIGTERM)
         try:
             running.wait(self.program.stop_timeout_s)
         except subprocess.TimeoutExpired:
-            running.kill()
+            _send(running, signal.SIGKILL)
             running.wait()
 
     def _spawn(self) -> subprocess.Popen[bytes]:
@@ -165,3 +166,9 @@ class Process:
                 # Ctrl-C in a terminal is for us: we stop the children in order.
                 start_new_session=True,
             )
+
+
+def _send(running: subprocess.Popen[bytes], number: signal.Signals) -> None:
+    """Signals the group: a program in a node's namespaces is a pair of processes."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(running.pid, number)

@@ -45,6 +45,19 @@ def accepts(port: int, timeout_s: float = 1.0) -> bool:
         return False
 
 
+def claim(name: str) -> socket.socket | None:
+    """A claim on something of this machine, held until it is closed; None if another has it."""
+    held = socket.socket(socket.AF_UNIX)
+    try:
+        held.bind(f"\0charon-testbed-{name}")
+    except OSError as error:
+        held.close()
+        if error.errno == errno.EADDRINUSE:
+            return None
+        raise
+    return held
+
+
 class Reservation:
     """The ports of one testbed, by name; freed by `release` or by the end of the process."""
 
@@ -79,24 +92,15 @@ def _reserve(name: str) -> tuple[int, socket.socket]:
     chance = random.SystemRandom()
     for _ in range(_ATTEMPTS):
         port = chance.randrange(_LOWEST, _highest())
-        claim = socket.socket(socket.AF_UNIX)
-        if _claimed(claim, port) and is_free(port):
-            return port, claim
-        claim.close()
+        held = claim(f"port-{port}")
+        if held and is_free(port):
+            return port, held
+        if held:
+            held.close()
     raise errors.TestbedError(
         f"no free port for {name} on {LOOPBACK} between {_LOWEST} and {_highest()}: "
         "stop what listens there (`ss -ltn` lists it), or another testbed (`charon lab down`)"
     )
-
-
-def _claimed(claim: socket.socket, port: int) -> bool:
-    try:
-        claim.bind(f"\0charon-testbed-port-{port}")
-    except OSError as error:
-        if error.errno == errno.EADDRINUSE:
-            return False
-        raise
-    return True
 
 
 def _highest() -> int:

@@ -27,6 +27,7 @@ from charon_operator.testbed import (
     sockets,
     state,
 )
+from charon_operator.testbed.node import cell, machine, needs
 
 _PORT_ATTEMPTS = 3
 # etcd and Mimir preallocate their logs; a run of an hour stays below this.
@@ -69,12 +70,15 @@ class Starter:
         self.ports = sockets.Reservation()
         self._has_folder = contextlib.ExitStack()
         self.binaries: Mapping[str, pathlib.Path] = {}
+        self.host = sockets.LOOPBACK
+        self._cell: cell.Cell | None = None
 
     def run(self) -> bed.Testbed:
         self._has_folder.enter_context(state.take(self.files))
         self.build()
         disk.require(self.files.folder, _DATA_MB, "a testbed", "name another --folder")
         self._shows.begin("Starting the testbed", self._steps())
+        self._lay_ground()
         with concurrent.futures.ThreadPoolExecutor(1) as beside:
             measuring = beside.submit(self._bring_up_metrics)
             cluster = self._source.bring_up(self)
@@ -84,6 +88,8 @@ class Starter:
         return self._testbed(cluster, mimir_url)
 
     def build(self) -> None:
+        if self._wanted.real_node:
+            needs.require()
         self.binaries = build.programs(self._needs(), self._wanted.cache, self._shows)
 
     def undo(self) -> None:
@@ -113,6 +119,8 @@ class Starter:
         needed = [*self._source.needs()]
         if wanted.with_kwok and wanted.provider is not config.Provider.KUBECONFIG:
             needed += parts.FAKE_NODES
+        if wanted.real_node:
+            needed += parts.REAL_NODES
         if wanted.with_metrics:
             needed += [parts.PROMETHEUS] if wanted.mimir_url else parts.METRICS
         return needed
@@ -120,29 +128,45 @@ class Starter:
     def _steps(self) -> int:
         return sum(len(p.programs) for p in self._needs() if p is not parts.KUBE) + 3
 
+    def _lay_ground(self) -> None:
+        """The real node's namespaces and its link, on which the API server will listen."""
+        # Also where none is asked for now: a killed testbed of this folder may have had one.
+        machine.clear(self.files)
+        if self._wanted.real_node:
+            self._cell = cell.Cell(self._wanted.real_node, self)
+            self._cell.lay_ground()
+            self.host = self._cell.near
+
     def _bring_up_metrics(self) -> str | None:
         """Mimir, unless one is given, and an agent that writes to it."""
         if not self._wanted.with_metrics:
             return self._wanted.mimir_url
-        stack = metrics.Metrics(self._wanted, self.files, self.binaries, self.ports)
+        stack = metrics.Metrics(self._wanted, self.files, self.binaries, self.ports, self.host)
         if not self._wanted.mimir_url:
             self.launch(stack.mimir, "mimir", "mimir-grpc")
         self.launch(stack.agent, "agent")
         return stack.mimir_url
 
     def _bring_up_nodes(self, cluster: providers.Cluster) -> None:
-        """kwok, the fake nodes, and what a new cluster needs before it takes pods."""
-        if "kwok" not in self.binaries:
-            return
-        self.launch(self._kwok(cluster), "kwok")
+        """Nodes with kubelet or kwok, and what a new cluster needs before it takes pods."""
         handle = access.Access(self.files, self._address(cluster, None))
-        if self._wanted.nodes:
-            nodes = fakenodes.objects(list(self._wanted.nodes))
-            handle.kubectl("apply", "--server-side", "-f", "-", input=json.dumps(nodes))
-            selector = f"--selector={names.LABEL_FAKE_NODE}=true"
-            timeout = f"--timeout={self._wanted.start_timeout_s:.0f}s"
-            handle.kubectl("wait", "--for=condition=Ready", "node", selector, timeout)
-        handle.kubectl("wait", "--for=create", "serviceaccount/default", "--timeout=60s")
+        if self._cell:
+            self._cell.join(cluster.api_url)
+            self._await_nodes(handle, names.LABEL_REAL_NODE)
+        if "kwok" in self.binaries:
+            self.launch(self._kwok(cluster), "kwok")
+            if self._wanted.fake_nodes:
+                nodes = json.dumps(fakenodes.objects(self._wanted.fake_nodes))
+                handle.kubectl("apply", "--server-side", "-f", "-", input=nodes)
+                self._await_nodes(handle, names.LABEL_FAKE_NODE)
+        if self._cell or "kwok" in self.binaries:
+            handle.kubectl("wait", "--for=create", "serviceaccount/default", "--timeout=60s")
+
+    def _await_nodes(self, handle: access.Access, label: str) -> None:
+        selector = f"--selector={label}=true"
+        timeout = f"--timeout={self._wanted.start_timeout_s:.0f}s"
+        for event in ("create", "condition=Ready"):
+            handle.kubectl("wait", f"--for={event}", "node", selector, timeout)
 
     def _kwok(self, cluster: providers.Cluster) -> Callable[[], process.Program]:
         kubeconfig = cluster.kwok_kubeconfig or cluster.kubeconfig
@@ -167,10 +191,13 @@ class Starter:
             tenant=self._wanted.tenant,
             mimir_url=mimir_url,
             audit_log=str(cluster.audit_log) if cluster.audit_log else None,
+            containerd=self._cell.containerd if self._cell else None,
             can_sign=cluster.can_sign,
         )
 
     def _release(self) -> None:
         self._source.take_down()
+        if self._cell:
+            self._cell.remove()
         self.ports.release()
         self._has_folder.close()

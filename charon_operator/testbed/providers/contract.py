@@ -31,6 +31,8 @@ class Launcher(Protocol):
     files: layout.Layout
     ports: sockets.Reservation
     binaries: Mapping[str, pathlib.Path]
+    host: str
+    """The address of servers that pods call: loopback, where no pod is real."""
 
     def launch(self, make: Callable[[], process.Program], *port_names: str) -> process.Process:
         """Starts a program and waits until it is ready; makes it anew if its port was taken."""

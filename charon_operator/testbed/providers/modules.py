@@ -22,7 +22,7 @@ class Modules:
 
     def bring_up(self, launcher: contract.Launcher) -> contract.Cluster:
         made = controlplane.ControlPlane(
-            self._wanted, launcher.files, launcher.binaries, launcher.ports
+            self._wanted, launcher.files, launcher.binaries, launcher.ports, launcher.host
         )
         launcher.launch(made.etcd, "etcd", "etcd-peer")
         launcher.launch(made.apiserver, "kube-apiserver")
