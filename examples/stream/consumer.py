@@ -1,7 +1,7 @@
 """Takes frames from the broker and burns real CPU on them, in batches.
 
 Reads: frames. Gives: what it does, in metrics. Never: takes frames after SIGTERM: what is queued by
-then is lost, as upstream loses it, or served within a grace (--on-stop drain).
+then is lost, or served within a grace (--on-stop drain).
 """
 
 import argparse
@@ -39,11 +39,13 @@ class Consumer:
             reader, writer = await wire.connect(self._options.broker, wire.Kind.CONSUMER)
             self._session = Session(self._options)
             try:
-                await wire.receive(reader)
+                if (await wire.receive(reader))[0] is not wire.Kind.WELCOME:
+                    raise wire.ProtocolError("this broker does not welcome consumers")
                 self._writer = writer
                 await self._session.run(reader, writer)
             except ConnectionError as error:
                 logging.warning("lost the broker: %s", error)
+                await asyncio.sleep(wire.RETRY_S)
             finally:
                 self._writer = None
                 writer.close()
@@ -54,7 +56,7 @@ class Consumer:
         if self._writer and self._options.on_stop == "drain":
             self._writer.write(wire.message(wire.Kind.STOP))
             await asyncio.wait({working}, timeout=self._options.grace)
-        logging.info("ends with %d frames queued, which are lost", len(self._session))
+        logging.info("ends; frames lost in its queue: %d", len(self._session))
         working.cancel()
 
 

@@ -4,8 +4,8 @@ Reads: frames of one connection. Gives: metrics, and word to the broker of what 
 sleeps to seem busy: each step costs stated CPU milliseconds, spent on Fourier transforms until the
 process's own CPU clock says so. How long that takes is then the CPU limit's business.
 
-One thread does both in turns, as upstream's process does: while frames keep coming, a slice of a
-batch follows each frame taken in, and so processing keeps its share of the CPU.
+One thread does both in turns. While frames keep coming, a slice of a batch follows each frame taken
+in, and so processing keeps the share of the CPU that it had in the application measured in 2024.
 """
 
 import argparse
@@ -20,7 +20,8 @@ from prometheus_client import Counter, Gauge, Histogram
 
 import wire
 
-# What is left to processing when more frames come than can be taken in, as upstream's data show.
+# `inference_share` of data/plants/ptychonn-2024.json: what is left to processing when more frames
+# come than can be taken in.
 _PROCESSING_SHARE = 0.27
 _LEAST_SLICE_S = 0.0005
 _RECEIVED = Counter("frames_received", "Frames taken in")

@@ -1,7 +1,7 @@
 """How source, broker and consumers talk: messages with a length in front, over TCP.
 
-Reads: a stream's bytes. Gives: whole messages. Never: waits for ever on a peer that is gone (TCP
-keep-alive), or reads a message without a bound.
+Reads: a stream's bytes. Gives: whole messages, connections. Never: reads a message without a bound,
+or takes a silent peer whose machine died for a quiet one.
 
     4 bytes   length of what follows
     1 byte    kind
@@ -22,7 +22,8 @@ _COUNT = struct.Struct("!I")
 _HEAD = struct.Struct("!IB")
 # What a socket may hide from the gauges: a few frames, not the megabytes that Linux grows it to.
 _SOCKET_BYTES = 128 * 1024
-_RETRY_S = 0.5
+_PATIENCE_S = 5.0
+RETRY_S = 0.5
 
 
 class Kind(enum.IntEnum):
@@ -91,7 +92,7 @@ def counted(body: bytes) -> int:
 
 
 def tune(writer: asyncio.StreamWriter) -> None:
-    """Small buffers, and a peer whose machine died is noticed within about 10 s."""
+    """Small buffers; and that a silent peer's machine died is noticed within about 10 s."""
     plug: socket.socket = writer.get_extra_info("socket")
     for option in (socket.SO_SNDBUF, socket.SO_RCVBUF):
         plug.setsockopt(socket.SOL_SOCKET, option, _SOCKET_BYTES)
@@ -109,12 +110,14 @@ async def connect(
     told = False
     while True:
         try:
-            reader, writer = await asyncio.open_connection(*address)
+            async with asyncio.timeout(_PATIENCE_S):
+                reader, writer = await asyncio.open_connection(*address)
         except OSError as error:
             if not told:
-                logging.warning("the broker at %s:%d does not answer yet: %s", *address, error)
+                why = str(error) or "it is silent"
+                logging.warning("the broker at %s:%d does not answer yet: %s", *address, why)
             told = True
-            await asyncio.sleep(_RETRY_S)
+            await asyncio.sleep(RETRY_S)
         else:
             tune(writer)
             writer.write(message(role))

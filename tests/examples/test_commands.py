@@ -33,6 +33,7 @@ BAD: list[tuple[tuple[str, ...], str]] = [
     (("source", "--rate=many"), "--rate: 'many' is not a number from 0 to 100000"),
     (("source", "--step=60:30"), "--step: '60:30' is not RATE:START:SECONDS, as 60:30:120 is"),
     (("source", "--arrivals=none.csv"), "none.csv cannot be read: [Errno 2]"),
+    (("source", "--step=1:1:1", "--arrivals=good.csv"), "--arrivals: not allowed with argument --"),
     (("source", "--arrivals=one.csv"), "one.csv needs at least two rows of numbers"),
     (("source", "--arrivals=back.csv"), "back.csv: seconds in the first column must ascend"),
     (("source", "--arrivals=words.csv"), "words.csv: a row needs seconds,frames_per_second"),
@@ -49,6 +50,7 @@ def test_bad_input_gets_one_line_that_names_it(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     for name, text in {
+        "good": "0,5\n1,5\n",
         "one": "0,5\n",
         "back": "0,5\n0,6\n",
         "words": "a,b\n0,5\n1,x\n",
@@ -69,19 +71,21 @@ PROGRAMMES = {
     "--rate 1 --step 4:1:0.5": "[1.0, 1.25, 1.5, 2.5]",
     "--rate 0 --step 2:3:1": "[3.5, 4.0]",
     "--arrivals load.csv": "[2.0, 4.125, 4.375, 4.625]",
+    "--arrivals named.csv": "[1.0, 2.0, 3.0, 4.0]",
 }
 
 
 def test_frames_are_due_as_programmed(tmp_path: Path) -> None:
     # The last row holds as long as the one before it; what is left over when it ends is no frame.
     (tmp_path / "load.csv").write_text("t_s,arrivals_per_s\n0,0.5\n3,0\n4,4\n4.9,0\n")
+    (tmp_path / "named.csv").write_text("arrivals_per_s,,t_s\n1,x,0\n1,y,4\n")
     code = (
-        "import itertools, source, sys\n"
+        "import itertools, programme, source, sys\n"
         "for line in sys.argv[1:]:\n"
         "    options = source.arguments().parse_args(['--broker=a:1', *line.split()])\n"
-        "    print(list(itertools.islice(source.due_times(source.programme(options)), 4)))\n"
+        "    print(list(itertools.islice(programme.due_times(programme.pieces(options)), 4)))\n"
     )
-    lines = [line.replace("load.csv", str(tmp_path / "load.csv")) for line in PROGRAMMES]
+    lines = [line.replace("--arrivals ", f"--arrivals {tmp_path}/") for line in PROGRAMMES]
     command = [sys.executable, "-c", code, *lines]
     done = subprocess.run(command, cwd=FOLDER, capture_output=True, text=True, timeout=60)
     assert done.stdout.splitlines() == list(PROGRAMMES.values()), done.stderr
