@@ -2,6 +2,8 @@
 
 import re
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import click
@@ -52,6 +54,7 @@ def test_command_exists_and_runs_where_it_can(
         "helm": _helm,
         "kubectl": _kubectl,
         "docker": _docker,
+        "python": _python,
     }[words[0]](words[1:])
 
 
@@ -98,6 +101,12 @@ def _kubectl(words: list[str]) -> None:
 def _docker(words: list[str]) -> None:
     files = [words[i + 1] for i, word in enumerate(words) if word == "-f"]
     assert all((ROOT / file).is_file() for file in files)
+
+
+def _python(words: list[str]) -> None:
+    # Help comes after the other arguments were taken: one that is not there is an error.
+    done = subprocess.run([sys.executable, *words, "--help"], capture_output=True, timeout=60)
+    assert done.returncode == 0, done.stderr
 
 
 def test_manifests_are_the_examples_to_the_letter() -> None:
