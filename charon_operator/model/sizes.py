@@ -1,0 +1,74 @@
+"""How large the containers of an app's pods are, and what became of asking for another size.
+
+Reads: nothing. Gives: `Size`, `SizedPod`, `Sizes`. Never: a guess; what is not set or not known is
+None.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """CPU (millicores) and memory (bytes) of one container: its limit, else its request.
+
+    None stands for a resource that is not set, or not managed.
+    """
+
+    cpu_m: int | None = None
+    memory_b: int | None = None
+
+
+class Resizing(StrEnum):
+    """What the kubelet says of the newest size that a pod was asked to take."""
+
+    SETTLED = "Settled"
+    IN_PROGRESS = "InProgress"
+    DEFERRED = "Deferred"
+    INFEASIBLE = "Infeasible"
+    FAILED = "Error"
+
+
+@dataclass(frozen=True, slots=True)
+class SizedPod:
+    """One pod with the container that is sized.
+
+    Attributes:
+        running: its phase is Running; only such a pod is resized.
+        asked: size in the pod's spec.
+        actual: size the container runs with, by its status; None when the status does not say.
+        resizing, detail: what became of `asked`, in the kubelet's words.
+        since_s: since when the pod waits (s since 1970), None when it does not.
+        restarts: of that container.
+        refusal: why this pod is never resized (no such container, BestEffort, a GPU), else empty.
+        restarts_on_cpu, restarts_on_memory: `resizePolicy` RestartContainer.
+    """
+
+    name: str
+    uid: str
+    resource_version: str
+    running: bool
+    ready: bool
+    asked: Size
+    actual: Size | None = None
+    resizing: Resizing = Resizing.SETTLED
+    detail: str = ""
+    since_s: float | None = None
+    restarts: int = 0
+    refusal: str = ""
+    restarts_on_cpu: bool = False
+    restarts_on_memory: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """All pods of a target, and what its template says.
+
+    Attributes:
+        template: size of the container in the pod template: pods are born with it.
+        problem: why the container cannot be sized at all (absent, nothing set), else empty.
+    """
+
+    template: Size
+    pods: tuple[SizedPod, ...] = ()
+    problem: str = ""
