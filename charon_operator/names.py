@@ -108,6 +108,7 @@ class Reason(StrEnum):
     LOWERED = "Lowered"
     UNCHANGED = "Unchanged"
     HELD = "Held"
+    PODS_REFUSED = "PodsRefused"
 
 
 class LimitName(StrEnum):
@@ -127,6 +128,7 @@ class LimitName(StrEnum):
     ONE_KNOB = "OneKnobAtATime"
     UNDONE = "LoweringUndone"
     QUARANTINE = "Quarantine"
+    PODS_REFUSED = "PodsRefused"
     BOUNDS = "Bounds"
     HOLD = "Hold"
 

@@ -63,6 +63,9 @@ def sense(facts: AppFacts, memory: AppMemory | None, now_s: float, safety: Safet
     conflict = ownership.conflict(app, workload, facts.rivals, known)
     if conflict:
         known = recall.left_to_others(known, now_s)
+    refused = quarantine.refused(known.refused, workload, known.actions, now_s)
+    if refused != known.refused:
+        known = replace(known, refused=refused)
     known, footing = resizing.stand(app.spec, facts.sizes, known, now_s)
     per_pod = footing.per_pod if footing else None
     wishes = demand.wishes(

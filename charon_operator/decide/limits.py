@@ -127,13 +127,26 @@ def undone(situation: Situation, wanted: int) -> Bound | None:
     """Back to where a lowering began that did harm, and not below it for a while."""
     known = situation.memory.knobs
     past = _about(situation, known.undone if known else None)
-    return Bound(floor=past.floor, detail=past.detail) if past else None
+    return Bound(floor=past.level, detail=past.detail) if past else None
 
 
 def quarantine(situation: Situation, wanted: int) -> Bound | None:
     """What could not be had is not asked for again for a while."""
     failed = _about(situation, situation.memory.quarantine)
     return Bound(ceiling=situation.current, detail=failed.detail) if failed else None
+
+
+def refused(situation: Situation, wanted: int) -> Bound | None:
+    """No more than could be made, for a while; what was asked for in vain is taken back.
+
+    That takes no pod away, so nothing but an unknown demand keeps it.
+    """
+    known = _about(situation, situation.memory.refused)
+    if known is None:
+        return None
+    unknown = situation.missing or situation.unknown or situation.blind
+    most = situation.current if unknown else min(situation.current, max(known.level, situation.low))
+    return Bound(ceiling=most, detail=known.detail)
 
 
 def _about(situation: Situation, found: Quarantine | None) -> Quarantine | None:
@@ -157,6 +170,7 @@ CHAIN: Final[Chain] = (
     (LimitName.DISRUPTION_BUDGET, guards.disruption_budget),
     (LimitName.ONE_KNOB, guards.one_knob),
     (LimitName.UNDONE, undone),
+    (LimitName.PODS_REFUSED, refused),
     (LimitName.BOUNDS, None),
     (LimitName.HOLD, hold),
 )

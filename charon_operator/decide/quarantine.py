@@ -4,17 +4,19 @@ Reads: what became of sizes asked for, how the objectives do, the last lowering.
 with back-off, and the reason in words. Never: a judgement on data that is missing.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
 from charon_operator.decide import objectives
 from charon_operator.model.app import ChargedAppSpec
-from charon_operator.model.memory import Knobs
+from charon_operator.model.memory import Action, Knobs
 from charon_operator.model.policy import ControlPolicySpec, Knob
 from charon_operator.model.quarantine import Lowering, Quarantine
 from charon_operator.model.reading import Reading, Readings
 from charon_operator.model.resources import Resources
 from charon_operator.model.sizes import Resizing, SizedPod, Sizes
+from charon_operator.model.workload import Workload
 from charon_operator.names import Reason
 
 ARRIVALS: Final = "arrivals"
@@ -61,6 +63,28 @@ def begun(before: Quarantine | None, why: tuple[Reason, str], now_s: float) -> Q
     return Quarantine(Knob.RESOURCES, now_s + length_s, failures, reason, detail)
 
 
+def refused(
+    known: Quarantine | None, workload: Workload, raises: Sequence[Action], now_s: float
+) -> Quarantine | None:
+    """Quarantine replicas that cannot be made, as a quota forbids them; release them if they can.
+
+    Only a Deployment says so (condition ReplicaFailure); of a StatefulSet it is not known.
+    """
+    if known and known.active_at(now_s):
+        return known
+    if workload.replica_failure and workload.current < workload.replicas:
+        failures = known.failures + 1 if known else 1
+        detail = (
+            f"only {workload.current} of {workload.replicas} pods could be made, more are not "
+            f"asked for during {_length_s(failures):.0f} s: {workload.replica_failure}"
+        )
+        until_s = now_s + _length_s(failures)
+        level = workload.current
+        return Quarantine(Knob.REPLICAS, until_s, failures, Reason.PODS_REFUSED, detail, level)
+    tried = any(one.to > one.start and one.time_s >= known.until_s for one in raises if known)
+    return None if tried and workload.current >= workload.replicas else known
+
+
 def watched(
     knobs: Knobs, spec: ChargedAppSpec, policy: ControlPolicySpec, readings: Readings, now_s: float
 ) -> Knobs:
@@ -85,7 +109,7 @@ def watched(
     )
     until_s = now_s + _length_s(failures)
     undone = Quarantine(
-        lowering.knob, until_s, failures, Reason.LOWERED, detail, floor=lowering.start
+        lowering.knob, until_s, failures, Reason.LOWERED, detail, level=lowering.start
     )
     return replace(knobs, lowering=None, undone=undone)
 

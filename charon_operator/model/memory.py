@@ -128,6 +128,7 @@ class AppMemory:
         healthy_at_s: the last turn at which all objectives could be judged; None before that ever
             happened, and after a turn at which none was looked at.
         target_generation: of the target at the last turn.
+        refused: pods asked for could not be made, or lately could not.
         knobs: of an app whose pods are resized, else None.
     """
 
@@ -145,6 +146,7 @@ class AppMemory:
     written: Written | None = None
     reverts: tuple[Revert, ...] = ()
     yielded: Yielded | None = None
+    refused: Quarantine | None = None
     knobs: Knobs | None = None
 
     @property
@@ -188,8 +190,9 @@ def aged(app: AppMemory, now_s: float) -> AppMemory:
     newest += [law.stepped_at_s - CLOCK_SKEW_S for law in app.laws.values() if law.stepped_at_s]
     newest += [app.first_seen_s, app.acted_at_s or 0.0, app.counted_from_s]
     knobs = app.knobs and _aged_knobs(app.knobs, now_s)
-    if knobs != app.knobs:
-        app = replace(app, knobs=knobs)
+    refused = _held(app.refused, now_s)
+    if (knobs, refused) != (app.knobs, app.refused):
+        app = replace(app, knobs=knobs, refused=refused)
     if max(newest) <= now_s and min(oldest, default=now_s) > since_s:
         return app
     return replace(
@@ -220,21 +223,23 @@ def _made(actions: Sequence[Action], now_s: float) -> tuple[Action, ...]:
 
 
 def _aged_knobs(knobs: Knobs, now_s: float) -> Knobs:
-    def known(one: Quarantine | None) -> Quarantine | None:
-        # The longest lasts as long as histories do, whatever became of the clock.
-        if one is None or now_s - one.until_s >= HISTORY_S:
-            return None
-        return one if one.until_s <= now_s + HISTORY_S else replace(one, until_s=now_s + HISTORY_S)
-
     watched = knobs.lowering
     return Knobs(
         size=knobs.size,
         wishes=_recent(knobs.wishes, now_s),
         moves=_made(knobs.moves, now_s),
-        failed=known(knobs.failed),
+        failed=_held(knobs.failed, now_s),
         lowering=watched if watched and watched.time_s <= now_s else None,
-        undone=known(knobs.undone),
+        undone=_held(knobs.undone, now_s),
     )
+
+
+def _held(one: Quarantine | None, now_s: float) -> Quarantine | None:
+    """A quarantine that back-off still counts from; a clock set back makes none longer."""
+    if one is None or now_s - one.until_s >= HISTORY_S:
+        return None
+    # The longest lasts as long as histories do, whatever became of the clock.
+    return one if one.until_s <= now_s + HISTORY_S else replace(one, until_s=now_s + HISTORY_S)
 
 
 def recommended(
@@ -296,6 +301,7 @@ def _dump_app(app: AppMemory) -> dict[str, Any]:
             app.yielded.replicas,
             app.yielded.quiet_from_s,
         ],
+        **({"refused": list(astuple(app.refused))} if app.refused else {}),
         **({"knobs": _dump_knobs(app.knobs)} if app.knobs else {}),
     }
 
@@ -344,6 +350,7 @@ def _load_app(row: Mapping[str, Any]) -> AppMemory:
         written=row["written"] and Written(*row["written"]),
         reverts=tuple(Revert(*item) for item in row["reverts"]),
         yielded=row["yielded"] and Yielded(*row["yielded"]),
+        refused=Quarantine(*row["refused"]) if "refused" in row else None,
         knobs=_load_knobs(row["knobs"]) if "knobs" in row else None,
     )
 

@@ -16,7 +16,8 @@ class Quarantine:
         failures: how often in a row; each doubles the next quarantine.
         reason: a `names.Reason`.
         detail: the same in words.
-        floor: replicas or millicores below which an undone lowering may not go again; else 0.
+        level: replicas or millicores below which an undone lowering may not go again; replicas that
+            were had, where more were refused; else 0.
     """
 
     knob: str
@@ -24,7 +25,7 @@ class Quarantine:
     failures: int
     reason: str
     detail: str
-    floor: int = 0
+    level: int = 0
 
     def active_at(self, now_s: float) -> bool:
         """Whether it holds at a time in seconds since 1970."""

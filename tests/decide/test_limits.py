@@ -8,6 +8,7 @@ import pytest
 from charon_operator.decide import limits
 from charon_operator.decide.situation import Situation
 from charon_operator.model.memory import Action, AppMemory
+from charon_operator.model.quarantine import Quarantine
 from charon_operator.model.reading import Missing, MissingReason
 from charon_operator.model.workload import Rollout, Target
 from charon_operator.names import LimitName
@@ -49,6 +50,7 @@ def lowered(ago_s: float) -> Action:
     return Action(NOW_S - ago_s, 5, 4)
 
 
+REFUSED = Quarantine("Replicas", NOW_S + 60, 1, "PodsRefused", "only 6 could be made", level=6)
 HOLD = {"name": "pause", "reason": "release"}
 ROWS = [
     pytest.param(situation(), 15, 15, None, "", id="nothing in the way of a raise"),
@@ -59,6 +61,33 @@ ROWS = [
     pytest.param(situation(missing=STALE), 15, 15, None, "", id="missing: raise all the same"),
     pytest.param(
         situation(unknown=("freshness",)), 5, 10, "MetricsMissing", "freshness", id="unknown"
+    ),
+    pytest.param(
+        situation(memory={"refused": REFUSED}), 15, 6, "PodsRefused", "only 6", id="pods refused"
+    ),
+    pytest.param(
+        situation(app={"replicas": {"min": 8, "max": 20}}, memory={"refused": REFUSED}),
+        15,
+        8,
+        "PodsRefused",
+        "only 6",
+        id="pods refused, and more are the minimum",
+    ),
+    pytest.param(
+        situation(memory={"refused": REFUSED}, unknown=("freshness",)),
+        10,
+        10,
+        None,
+        "",
+        id="pods refused, and the demand is unknown",
+    ),
+    pytest.param(
+        situation(memory={"refused": replace(REFUSED, until_s=NOW_S)}),
+        15,
+        15,
+        None,
+        "",
+        id="pods refused, and it is time to try again",
     ),
     pytest.param(situation(blind=True), 5, 10, "BlindFleet", "monitoring", id="blind: no lower"),
     pytest.param(situation(blind=True), 15, 15, None, "", id="blind: raise all the same"),

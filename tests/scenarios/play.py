@@ -63,6 +63,7 @@ class Stage:
     pending: PendingAction | None = None
     changed: dict[str, Any] = field(default_factory=dict)
     pinned: dict[str, Any] = field(default_factory=dict)
+    quota: int | None = None
 
     @classmethod
     def of(cls, script: Mapping[str, Any]) -> "Stage":
@@ -106,6 +107,9 @@ class Stage:
     def _restart(self, _: bool) -> None:
         self.memory = FleetMemory()
 
+    def _quota(self, pods: int | str) -> None:
+        self.quota = None if isinstance(pods, str) else pods
+
     def _set(self, replicas: int, manager: str) -> None:
         generation = self.target.generation + 1
         self.target = replace(
@@ -113,8 +117,15 @@ class Stage:
             generation=generation,
             observed_generation=generation,
             last_scaler=manager,
+            **self._short(replicas),
             **self.pinned,
         )
+
+    def _short(self, replicas: int) -> dict[str, Any]:
+        if self.quota is None or replicas <= self.quota:
+            return {}
+        made = dict.fromkeys(("current", "ready", "updated"), self.quota)
+        return {**made, "replica_failure": "exceeded quota: few"}
 
     def play(self, index: int) -> Outcome:
         given = [self._facts(self.app, self.script["series"], index)]
