@@ -34,6 +34,8 @@ RESOURCES = {
     "curve": [{"cpu": "100m", "capacity": "10"}, {"cpu": "2", "capacity": "200"}],
 }
 SIZED = samples.app(resources=RESOURCES)
+# Where replicas cost nothing, nothing is gained by fewer and larger pods.
+POLICY = samples.policy(knobs={"prices": {"replica": "0", "core": "1"}})
 
 
 def pod(name: str = "p0", cpu_m: int = 200, **changes: Any) -> SizedPod:
@@ -46,7 +48,9 @@ def sizes(*pods: SizedPod, **changes: Any) -> Sizes:
 
 
 def facts(queued: float = 900.0, now_s: float = NOW_S, **changes: Any) -> AppFacts:
-    return samples.facts(queued, now_s, **{"app": SIZED, "sizes": sizes(), **changes})
+    return samples.facts(
+        queued, now_s, **{"app": SIZED, "policy": POLICY, "sizes": sizes(), **changes}
+    )
 
 
 def standing(memory: FleetMemory | None = None, **changes: Any) -> Standing:
@@ -172,7 +176,7 @@ def test_status_tells_the_size_before_it_is_given_and_after_a_restart() -> None:
         "pods": 2,
         "settled": 0,
     }
-    assert body.past(found, NOW_S).size == Size(300)
+    assert body.past(found, NOW_S).size == Size(500)
     unread = told(standing(sizes=None), found)
     assert unread["resources"] == found["resources"]
 
