@@ -56,7 +56,7 @@ def scaled(outcome: Outcome) -> Event:
 
 
 def resized(outcome: Outcome) -> Event | None:
-    """The Event of a size that was written; None where nothing was resized."""
+    """The Event of a size that was written to pods; None of an app whose pods are not resized."""
     resize = outcome.resize
     if resize is None:
         return None
