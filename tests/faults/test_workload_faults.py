@@ -49,9 +49,7 @@ def test_f24_when_a_rollout_is_stuck_then_raised_and_not_lowered_until_it_is_ove
     wait_until(lambda: progressing(world).get("status") == "False", "the rollout to be stuck", 60)
     since_s = time.time()
     world.load(3)
-    wait_until(
-        lambda: names.LimitName.ROLLOUT in limits(world, operator, since_s), "the limit", 30
-    )
+    wait_until(lambda: names.LimitName.ROLLOUT in limits(world, operator, since_s), "the limit", 30)
     world.wait_turns(5)
     assert harness.first_move(world, since_s) is None
     world.load(8)
