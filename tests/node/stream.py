@@ -58,6 +58,7 @@ class Stream:
         rate: frames a second that the source sends at first.
         spec: of a kind, what is laid over the manifest's own `spec`.
         options: of a program, arguments added to the manifest's own.
+        cpu: of a program, its CPU limit, if not the manifest's.
     """
 
     def __init__(
@@ -68,12 +69,14 @@ class Stream:
         rate: float = 10,
         spec: Mapping[str, Json] | None = None,
         options: Mapping[str, Sequence[str]] | None = None,
+        cpu: Mapping[str, str] | None = None,
     ) -> None:
         self.bed = bed
         self._kinds = ("Deployment", *kinds)
         self._rate = rate
         self._spec = spec or {}
         self._options = options or {}
+        self._cpu = cpu or {}
 
     def __enter__(self) -> "Stream":
         reference = self.bed.load(image())
@@ -165,6 +168,8 @@ class Stream:
             [container] = pods["containers"]
             container["image"] = reference
             container["args"] += self._options.get(program, ())
+            limits = container["resources"]["limits"]
+            limits["cpu"] = self._cpu.get(program, limits["cpu"])
             if program == "source":
                 container["args"] = _source_arguments(self._rate)
         laid = _over(one.get("spec") or {}, self._spec.get(one["kind"]) or {})
