@@ -5,11 +5,14 @@ that no test's time limit pays for it.
 """
 
 import contextlib
+import json
 import pathlib
 import secrets
 import time
+import urllib.parse
+import urllib.request
 from collections.abc import Callable, Iterator
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pytest
 
@@ -60,6 +63,18 @@ def wait_may(
     wait_until(
         lambda: wanted in bed.kubectl(*asked, check=False).split(), f"{user}: {what}: {wanted}"
     )
+
+
+def ask(bed: testbed.Testbed, query: str, tenant: str | None = "charon") -> list[dict[str, Any]]:
+    """The instant vector that Mimir answers a query with."""
+    arguments = urllib.parse.urlencode({"query": query})
+    headers = {"X-Scope-OrgID": tenant} if tenant else {}
+    request = urllib.request.Request(
+        f"{bed.mimir_url}/prometheus/api/v1/query?{arguments}", headers=headers
+    )
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        result: list[dict[str, Any]] = json.load(answer)["data"]["result"]
+    return result
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:

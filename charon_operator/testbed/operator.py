@@ -23,6 +23,13 @@ NAMESPACE: Final = "charon-system"
 ACCOUNT: Final = "charon-operator"
 _HELM_TIMEOUT_S: Final = 120
 _NO_POD: Final = "--set=replicas=0"
+_RESTRICTED: Final = f"""
+apiVersion: v1
+kind: Namespace
+metadata:
+  name: {NAMESPACE}
+  labels: {{pod-security.kubernetes.io/enforce: restricted}}
+"""
 
 
 def install(bed: access.Access, chart: pathlib.Path, values: Sequence[str] = ()) -> None:
@@ -44,6 +51,8 @@ def install(bed: access.Access, chart: pathlib.Path, values: Sequence[str] = ())
 def deploy(bed: access.Access, chart: pathlib.Path, values: Sequence[str] = ()) -> None:
     """Installs the chart with the operator's pod on the real node, and waits until it serves.
 
+    Its namespace takes restricted pods only.
+
     Args:
         bed: where to; with a real node.
         chart: its folder.
@@ -63,8 +72,8 @@ def deploy(bed: access.Access, chart: pathlib.Path, values: Sequence[str] = ()) 
     }
     file = bed.folder / "config" / "operator-values.yaml"
     file.write_text(yaml.safe_dump(chosen))
-    given = ["--create-namespace", f"--values={file}", *values]
-    helm(bed, "upgrade", "--install", ACCOUNT, str(chart), *given)
+    bed.apply(_RESTRICTED)
+    helm(bed, "upgrade", "--install", ACCOUNT, str(chart), f"--values={file}", *values)
     available = ("wait", "--for=condition=Available", f"deployment/{ACCOUNT}")
     bed.kubectl(*available, f"--namespace={NAMESPACE}", "--timeout=90s")
 

@@ -21,6 +21,7 @@ from charon_operator.testbed import (
     layout,
     metrics,
     parts,
+    podtargets,
     process,
     progress,
     providers,
@@ -72,6 +73,7 @@ class Starter:
         self.binaries: Mapping[str, pathlib.Path] = {}
         self.host = sockets.LOOPBACK
         self._cell: cell.Cell | None = None
+        self._pods: podtargets.PodTargets | None = None
 
     def run(self) -> bed.Testbed:
         self._has_folder.enter_context(state.take(self.files))
@@ -84,6 +86,7 @@ class Starter:
             cluster = self._source.bring_up(self)
             self._bring_up_nodes(cluster)
             mimir_url = measuring.result()
+        self._scrape_pods(cluster)
         self._shows.finish()
         return self._testbed(cluster, mimir_url)
 
@@ -162,6 +165,13 @@ class Starter:
         if self._cell or "kwok" in self.binaries:
             handle.kubectl("wait", "--for=create", "serviceaccount/default", "--timeout=60s")
 
+    def _scrape_pods(self, cluster: providers.Cluster) -> None:
+        """Only what runs has metrics of its own."""
+        if self._wanted.real_node and self._wanted.with_metrics:
+            node, targets = self._wanted.real_node.name, self.files.targets
+            self._pods = podtargets.PodTargets(cluster.kubeconfig, node, targets)
+            self._pods.start()
+
     def _await_nodes(self, handle: access.Access, label: str) -> None:
         selector = f"--selector={label}=true"
         timeout = f"--timeout={self._wanted.start_timeout_s:.0f}s"
@@ -196,6 +206,8 @@ class Starter:
         )
 
     def _release(self) -> None:
+        if self._pods:
+            self._pods.stop()
         self._source.take_down()
         if self._cell:
             self._cell.remove()

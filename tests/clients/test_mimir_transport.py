@@ -1,16 +1,9 @@
-"""How Mimir is asked: tenant, credentials, TLS, deadline, size, redirects, retries."""
+"""How Mimir is asked: tenant, credentials, redirects, retries."""
 
-import asyncio
 import base64
-import contextlib
-import datetime
-import gzip
-import ipaddress
 import json
 import os
-import ssl
 import urllib.parse
-from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import httpx
@@ -27,7 +20,8 @@ SEVEN = Vector((Series({}, 2.0, 1.0),))
 CANARY = "canary-7f3e"
 
 
-async def _ask(client: mimir.MimirClient, tenant: str = "t", timeout_s: float = 5.0) -> object:
+async def ask(client: mimir.MimirClient, tenant: str = "t", timeout_s: float = 5.0) -> object:
+    """One query; what came of it."""
     return await client.query(tenant, "up + 1", time_s=12.3456, timeout_s=timeout_s)
 
 
@@ -43,7 +37,7 @@ async def test_a_query_when_sent_then_a_form_with_tenant_time_and_timeout() -> N
     seen: list[httpx.Request] = []
     config = settings.Mimir(url="http://mimir:8080/prometheus/")
     async with mimir.MimirClient(config, _recorded(seen)) as client:
-        assert await _ask(client, "team-a") == SEVEN
+        assert await ask(client, "team-a") == SEVEN
     request = seen[0]
     assert str(request.url) == "http://mimir:8080/prometheus/api/v1/query"
     assert request.method == "POST"
@@ -60,7 +54,7 @@ async def test_a_query_when_sent_then_a_form_with_tenant_time_and_timeout() -> N
 async def test_a_tenant_when_it_is_not_one_then_nothing_is_sent(tenant: str) -> None:
     seen: list[httpx.Request] = []
     async with mimir.MimirClient(settings.Mimir(), _recorded(seen)) as client:
-        found = await _ask(client, tenant)
+        found = await ask(client, tenant)
     assert isinstance(found, QueryFailure)
     assert found.kind is FailureKind.UNAVAILABLE
     assert seen == []
@@ -72,13 +66,13 @@ async def test_a_token_when_its_file_changes_then_the_new_one_is_sent(tmp_path: 
     seen: list[httpx.Request] = []
     config = settings.Mimir(bearer_token_file=token)
     async with mimir.MimirClient(config, _recorded(seen)) as client:
-        await _ask(client)
+        await ask(client)
         changed = tmp_path / "next"
         changed.write_text("second")
         os.replace(changed, token)  # as a mounted Secret changes
-        await _ask(client)
+        await ask(client)
         token.unlink()
-        found = await _ask(client)
+        found = await ask(client)
     assert [one.headers["Authorization"] for one in seen] == ["Bearer first", "Bearer second"]
     assert isinstance(found, QueryFailure)
     assert found.kind is FailureKind.UNAVAILABLE
@@ -93,7 +87,7 @@ async def test_a_token_when_it_cannot_stand_in_a_header_then_nothing_is_sent(
     seen: list[httpx.Request] = []
     config = settings.Mimir(bearer_token_file=token)
     async with mimir.MimirClient(config, _recorded(seen)) as client:
-        found = await _ask(client)
+        found = await ask(client)
     assert isinstance(found, QueryFailure)
     assert found.kind is FailureKind.UNAVAILABLE
     assert seen == []
@@ -105,7 +99,7 @@ async def test_a_password_when_configured_then_basic_authentication(tmp_path: Pa
     seen: list[httpx.Request] = []
     config = settings.Mimir(username="me", password_file=password)
     async with mimir.MimirClient(config, _recorded(seen)) as client:
-        await _ask(client)
+        await ask(client)
     wanted = base64.b64encode(b"me:s3cret").decode()
     assert seen[0].headers["Authorization"] == f"Basic {wanted}"
 
@@ -128,7 +122,7 @@ async def test_a_secret_when_the_store_echoes_it_then_it_is_not_in_words(
         else settings.Mimir(bearer_token_file=secret)
     )
     async with mimir.MimirClient(config, httpx.MockTransport(echo)) as client:
-        found = await _ask(client)
+        found = await ask(client)
     assert isinstance(found, QueryFailure)
     assert CANARY not in found.detail
     assert base64.b64encode(f"me:{CANARY}".encode()).decode() not in found.detail
@@ -151,20 +145,9 @@ async def test_a_redirect_when_given_then_nobody_else_is_asked(tmp_path: Path) -
 
     config = settings.Mimir(url="http://mimir", bearer_token_file=token)
     async with mimir.MimirClient(config, httpx.MockTransport(answer)) as client:
-        found = await _ask(client)
+        found = await ask(client)
     assert found == QueryFailure(FailureKind.UNAVAILABLE, "HTTP 307")
     assert hosts == ["mimir"]
-
-
-async def test_a_proxy_when_only_the_environment_names_it_then_it_is_not_used(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    async with _server(_plain(GOOD)) as (url, asked):
-        for name in ("http_proxy", "HTTP_PROXY", "ALL_PROXY"):
-            monkeypatch.setenv(name, "http://127.0.0.1:9")
-        async with mimir.MimirClient(settings.Mimir(url=url)) as client:
-            assert await _ask(client) == SEVEN
-    assert len(asked) == 1
 
 
 @pytest.mark.parametrize(
@@ -188,7 +171,7 @@ async def test_a_connection_when_it_breaks_before_an_answer_then_asked_once_more
         raise error
 
     async with mimir.MimirClient(settings.Mimir(), httpx.MockTransport(answer)) as client:
-        found = await _ask(client)
+        found = await ask(client)
     assert isinstance(found, QueryFailure)
     late = isinstance(error, httpx.TimeoutException)
     assert found.kind is (FailureKind.TIMEOUT if late else FailureKind.UNAVAILABLE)
@@ -205,7 +188,7 @@ async def test_a_connection_when_it_breaks_once_then_the_second_answer_counts() 
         return httpx.Response(200, stream=httpx.ByteStream(GOOD))
 
     async with mimir.MimirClient(settings.Mimir(), httpx.MockTransport(answer)) as client:
-        assert await _ask(client) == SEVEN
+        assert await ask(client) == SEVEN
 
 
 @pytest.mark.parametrize("surrogate", ["\ud800"])
@@ -214,209 +197,3 @@ async def test_a_query_when_it_is_not_unicode_then_rejected(surrogate: str) -> N
         found = await client.query("t", surrogate, time_s=1.0, timeout_s=1.0)
     assert isinstance(found, QueryFailure)
     assert found.kind is FailureKind.REJECTED
-
-
-# Real sockets: what a transport of httpx's own cannot show.
-
-Answer = Callable[[asyncio.StreamWriter], AsyncIterator[None]]
-
-
-def _head(**headers: str) -> bytes:
-    lines = ["HTTP/1.1 200 OK", "Connection: close", *(f"{k}: {v}" for k, v in headers.items())]
-    return ("\r\n".join(lines) + "\r\n\r\n").encode()
-
-
-def _plain(body: bytes, **headers: str) -> Answer:
-    async def answer(writer: asyncio.StreamWriter) -> AsyncIterator[None]:
-        writer.write(_head(**headers) + body)
-        yield
-
-    return answer
-
-
-@contextlib.asynccontextmanager
-async def _server(
-    answer: Answer, tls: ssl.SSLContext | None = None
-) -> AsyncIterator[tuple[str, list[bytes]]]:
-    asked: list[bytes] = []
-    begun = 0
-    served = asyncio.Semaphore(0)
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        nonlocal begun
-        begun += 1
-        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
-            asked.append(await reader.readuntil(b"\r\n\r\n"))
-            async for _ in answer(writer):
-                await writer.drain()
-        writer.close()
-        with contextlib.suppress(ConnectionError, ssl.SSLError):
-            await writer.wait_closed()
-        served.release()
-
-    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=tls)
-    port = server.sockets[0].getsockname()[1]
-    async with server:
-        yield f"{'https' if tls else 'http'}://127.0.0.1:{port}", asked
-        # A connection just accepted takes a few steps to reach `serve`; asyncio does not close one
-        # that is still on its way when the server goes.
-        for _ in range(16):
-            await asyncio.sleep(0)
-    for _ in range(begun):
-        await served.acquire()
-
-
-async def test_a_body_when_it_never_ends_then_cut_at_the_cap() -> None:
-    sent = 0
-
-    async def flood(writer: asyncio.StreamWriter) -> AsyncIterator[None]:
-        nonlocal sent
-        writer.write(_head())
-        while not writer.is_closing():
-            writer.write(b" " * 65536)
-            sent += 65536
-            yield
-
-    async with _server(flood) as (url, _):
-        config = settings.Mimir(url=url, max_body_bytes=1_000_000)
-        async with mimir.MimirClient(config) as client:
-            found = await _ask(client)
-    assert found == QueryFailure(FailureKind.REJECTED, "the answer is larger than 1000000 bytes")
-    assert sent < 64 * 2**20
-
-
-async def test_a_body_when_compressed_then_refused_before_it_is_unpacked() -> None:
-    bomb = gzip.compress(b" " * 50_000_000)
-    async with (
-        _server(_plain(bomb, **{"Content-Encoding": "gzip"})) as (url, _),
-        mimir.MimirClient(settings.Mimir(url=url)) as client,
-    ):
-        found = await _ask(client)
-    assert isinstance(found, QueryFailure)
-    assert found.kind is FailureKind.MALFORMED
-
-
-async def test_a_body_when_it_drips_then_the_deadline_is_for_all_of_it() -> None:
-    over = asyncio.Event()
-
-    async def drip(writer: asyncio.StreamWriter) -> AsyncIterator[None]:
-        writer.write(_head())
-        while not writer.is_closing() and not over.is_set():
-            writer.write(b" ")
-            yield
-            await asyncio.sleep(0.01)
-
-    async with _server(drip) as (url, _):
-        async with mimir.MimirClient(settings.Mimir(url=url)) as client:
-            found = await _ask(client, timeout_s=0.2)
-        over.set()
-    assert found == QueryFailure(FailureKind.TIMEOUT, "no answer within 0.2 s")
-
-
-async def test_the_configured_timeout_when_shorter_then_it_counts() -> None:
-    over = asyncio.Event()
-
-    async def silent(writer: asyncio.StreamWriter) -> AsyncIterator[None]:
-        await over.wait()
-        yield
-
-    async with _server(silent) as (url, _):
-        async with mimir.MimirClient(settings.Mimir(url=url, timeout_seconds=0.1)) as client:
-            found = await _ask(client, timeout_s=60)
-        over.set()
-    assert isinstance(found, QueryFailure)
-    assert found.kind is FailureKind.TIMEOUT
-
-
-async def test_a_port_when_nobody_listens_then_unavailable() -> None:
-    async with _server(_plain(GOOD)) as (url, _):
-        pass
-    async with mimir.MimirClient(settings.Mimir(url=url)) as client:
-        found = await _ask(client)
-    assert isinstance(found, QueryFailure)
-    assert found.kind is FailureKind.UNAVAILABLE
-    assert found.detail.startswith("cannot be reached: ConnectError")
-
-
-# TLS
-
-
-def _certificate(folder: Path, name: str) -> tuple[Path, Path]:
-    """A self-signed certificate of loopback and its key."""
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes, serialization
-    from cryptography.hazmat.primitives.asymmetric import ec
-
-    key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
-    now = datetime.datetime.now(datetime.UTC)
-    alternative = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(subject)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(minutes=5))
-        .not_valid_after(now + datetime.timedelta(hours=1))
-        .add_extension(alternative, critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    certificate, private = folder / f"{name}.crt", folder / f"{name}.key"
-    certificate.write_bytes(made.public_bytes(serialization.Encoding.PEM))
-    private.write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-    )
-    return certificate, private
-
-
-def _serving(certificate: Path, key: Path) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate, key)
-    return context
-
-
-async def test_tls_when_the_ca_is_known_then_answered_else_unavailable(tmp_path: Path) -> None:
-    mine, other = _certificate(tmp_path, "mine"), _certificate(tmp_path, "other")
-    trusted = tmp_path / "ca.crt"
-    trusted.write_bytes(other[0].read_bytes())
-    async with (
-        _server(_plain(GOOD), _serving(*mine)) as (url, _),
-        mimir.MimirClient(settings.Mimir(url=url, ca_file=trusted)) as client,
-    ):
-        found = await _ask(client)
-        assert isinstance(found, QueryFailure)
-        assert found.kind is FailureKind.UNAVAILABLE
-        assert "CERTIFICATE_VERIFY_FAILED" in found.detail
-        trusted.write_bytes(mine[0].read_bytes())  # rotated, while the client lives
-        assert await _ask(client) == SEVEN
-        trusted.unlink()
-        gone = await _ask(client)
-        assert isinstance(gone, QueryFailure)
-        assert gone.kind is FailureKind.UNAVAILABLE
-
-
-async def test_tls_when_the_server_wants_a_certificate_then_ours_is_shown(tmp_path: Path) -> None:
-    server, ours = _certificate(tmp_path, "server"), _certificate(tmp_path, "ours")
-    context = _serving(*server)
-    context.verify_mode = ssl.CERT_REQUIRED
-    context.load_verify_locations(ours[0])
-    async with _server(_plain(GOOD), context) as (url, _):
-        bare = settings.Mimir(url=url, ca_file=server[0])
-        async with mimir.MimirClient(bare) as client:
-            assert isinstance(await _ask(client), QueryFailure)
-        whole = settings.Mimir(
-            url=url, ca_file=server[0], certificate_file=ours[0], key_file=ours[1]
-        )
-        async with mimir.MimirClient(whole) as client:
-            assert await _ask(client) == SEVEN
-
-
-async def test_tls_when_older_than_1_2_then_not_spoken(tmp_path: Path) -> None:
-    client = mimir.MimirClient(settings.Mimir(ca_file=_certificate(tmp_path, "ca")[0]))
-    assert client._tls().minimum_version is ssl.TLSVersion.TLSv1_2

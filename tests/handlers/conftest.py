@@ -1,5 +1,6 @@
-"""The testbed that serves our CRDs, for informers too."""
+"""The testbed that serves our CRDs, and informers on it."""
 
 from tests.clients.conftest import charged_bed
+from tests.handlers.informers import begin, behind, proxy
 
-__all__ = ["charged_bed"]
+__all__ = ["begin", "behind", "charged_bed", "proxy"]

@@ -4,8 +4,6 @@ import asyncio
 import json
 import threading
 import time
-import urllib.parse
-import urllib.request
 
 import pytest
 import yaml
@@ -16,7 +14,7 @@ from charon_operator.errors import TestbedError
 from charon_operator.lab import arrivals, parameters, plant
 from charon_operator.ports import PlantOutput, PodState
 from charon_operator.testbed import plant_exporter
-from tests.testbed_fixtures import wait_until
+from tests.testbed_fixtures import ask, wait_until
 
 GRACE_S = 30.0
 
@@ -103,13 +101,6 @@ def ready(bed, namespace: str) -> int:
     return int(text or 0)
 
 
-def asked_of_mimir(bed, query: str) -> list[dict]:
-    address = f"{bed.mimir_url}/prometheus/api/v1/query?{urllib.parse.urlencode({'query': query})}"
-    request = urllib.request.Request(address, headers={"X-Scope-OrgID": bed.tenant})
-    with urllib.request.urlopen(request, timeout=5) as answer:
-        return json.load(answer)["data"]["result"]
-
-
 @pytest.mark.testbed
 def test_pods_when_the_plant_plays_them_then_come_up_serve_and_end(bed, namespace) -> None:
     bed.kubectl("apply", "-n", namespace, "-f", "-", input=deployment(2))
@@ -119,10 +110,10 @@ def test_pods_when_the_plant_plays_them_then_come_up_serve_and_end(bed, namespac
         playing.model.begin(time.time())
         bed.scrape("plant-test", playing.exporter.address)
         wait_until(
-            lambda: asked_of_mimir(bed, f'frames_received_total{{namespace="{namespace}"}} > 0'),
+            lambda: ask(bed, f'frames_received_total{{namespace="{namespace}"}} > 0'),
             "frames in Mimir",
         )
-        series = asked_of_mimir(bed, f'frames_queued{{namespace="{namespace}",app="consumer"}}')
+        series = ask(bed, f'frames_queued{{namespace="{namespace}",app="consumer"}}')
         assert {one["metric"]["pod"] for one in series} == {
             pod["metadata"]["name"] for pod in pods(bed, namespace)
         }

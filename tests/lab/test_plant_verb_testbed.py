@@ -9,8 +9,8 @@ import pytest
 from click.testing import CliRunner
 
 from charon_operator.cli import main
-from tests.lab.test_plant_exporter_testbed import asked_of_mimir, bound, deployment, ready
-from tests.testbed_fixtures import wait_until
+from tests.lab.test_plant_exporter_testbed import bound, deployment, ready
+from tests.testbed_fixtures import ask, wait_until
 
 
 @pytest.mark.testbed
@@ -30,7 +30,7 @@ def test_plant_when_called_then_is_scraped_until_it_is_interrupted(bed, namespac
         with urllib.request.urlopen(address, timeout=5) as answer:
             assert f'namespace="{namespace}"' in answer.read().decode()
         query = f'frames_queued{{namespace="{namespace}"}}'
-        wait_until(lambda: asked_of_mimir(bed, query), "its metrics in Mimir")
+        wait_until(lambda: ask(bed, query), "its metrics in Mimir")
         running.send_signal(signal.SIGINT)
         output = running.stdout.read()
     assert running.returncode == 0, output

@@ -41,7 +41,7 @@ def test_exit_code_is_that_of_make_test(tmp_path: Path, recipe: str, code: int) 
 
 
 def test_what_is_left_running_fails_the_run_and_is_ended(tmp_path: Path) -> None:
-    # A process in the middle of its exec has no environment to be found by: make ends once it is through.
+    # A process in the middle of its exec has no environment to be found by: make waits for it.
     through = "until grep -q ^sleep /proc/$$!/cmdline; do :; done"
     recipe = f"setsid sleep 300 >/dev/null 2>&1 & echo $$! > pid; {through}"
     done = subprocess.run([project(tmp_path, recipe)], timeout=60, capture_output=True, text=True)

@@ -1,10 +1,8 @@
 """From an exporter to a PromQL answer: scraped, sent, queryable at once, and through faults."""
 
 import http.server
-import json
 import threading
 import urllib.error
-import urllib.parse
 import urllib.request
 from collections.abc import Iterator
 from typing import Any
@@ -12,7 +10,7 @@ from typing import Any
 import pytest
 
 from charon_operator import errors, testbed
-from tests.testbed_fixtures import wait_until
+from tests.testbed_fixtures import ask, wait_until
 
 pytestmark = pytest.mark.testbed
 
@@ -50,17 +48,6 @@ def scraped(bed: testbed.Testbed, exporter: str) -> Iterator[testbed.Testbed]:
     wait_until(lambda: ask(bed, QUERY), "the scraped series to be queryable")
     yield bed
     bed.unscrape("probe")
-
-
-def ask(bed: testbed.Testbed, query: str, tenant: str | None = "charon") -> list[dict[str, Any]]:
-    arguments = urllib.parse.urlencode({"query": query})
-    headers = {"X-Scope-OrgID": tenant} if tenant else {}
-    request = urllib.request.Request(
-        f"{bed.mimir_url}/prometheus/api/v1/query?{arguments}", headers=headers
-    )
-    with urllib.request.urlopen(request, timeout=10) as answer:
-        result: list[dict[str, Any]] = json.load(answer)["data"]["result"]
-    return result
 
 
 def samples(bed: testbed.Testbed) -> int:

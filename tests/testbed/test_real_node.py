@@ -2,7 +2,6 @@
 
 import json
 import secrets
-import urllib.parse
 import urllib.request
 from collections.abc import Iterator
 
@@ -11,7 +10,7 @@ import pytest
 from charon_operator import names, testbed
 from charon_operator.testbed import images
 from charon_operator.testbed.node import cgroups
-from tests.testbed_fixtures import wait_until
+from tests.testbed_fixtures import ask, wait_until
 
 pytestmark = [pytest.mark.testbed, pytest.mark.node]
 
@@ -85,13 +84,11 @@ def run(
     bed.kubectl("apply", "-n", namespace, "-f", "-", input=text)
 
 
-def quotas(bed: testbed.Testbed, namespace: str, name: str) -> set[int]:
+def quota_us(bed: testbed.Testbed, namespace: str, name: str) -> int | None:
     """CPU time in microseconds a period that the kernel grants the pod's container."""
     pod = json.loads(bed.kubectl("get", "pod", name, "-n", namespace, "-o", "json"))
-    container = pod["status"]["containerStatuses"][0]["containerID"].rpartition("/")[2]
-    roots = {root for top in cgroups.all_of_testbeds() for root in top.rglob(container)}
-    files = [root / file for root in roots for file in ("cpu.cfs_quota_us", "cpu.max")]
-    return {int(file.read_text().split()[0]) for file in files if file.exists()}
+    [container] = pod["status"]["containerStatuses"]
+    return cgroups.cpu_of(container["containerID"].rpartition("/")[2]).quota_us
 
 
 def test_node_when_started_then_is_ready_beside_a_fake_one(real_bed: testbed.Testbed) -> None:
@@ -119,11 +116,11 @@ def test_pod_when_it_runs_then_its_log_is_read_and_a_command_runs_in_it(
 def test_pod_when_resized_then_its_quota_follows_without_a_restart(
     real_bed: testbed.Testbed, place: str, served: str
 ) -> None:
-    assert quotas(real_bed, place, "served") == {20000}
+    assert quota_us(real_bed, place, "served") == 20000
     real_bed.kubectl(
         "patch", "pod", "served", "-n", place, "--subresource=resize", "-p", json.dumps(RESIZED)
     )
-    wait_until(lambda: quotas(real_bed, place, "served") == {50000}, "the quota to follow")
+    wait_until(lambda: quota_us(real_bed, place, "served") == 50000, "the quota to follow")
     restarts = "jsonpath={.status.containerStatuses[0].restartCount}"
     assert real_bed.kubectl("get", "pod", "served", "-n", place, "-o", restarts) == "0"
 
@@ -149,17 +146,8 @@ def test_pod_when_it_is_a_scrape_target_then_its_metric_is_in_mimir(
     real_bed: testbed.Testbed, served: str
 ) -> None:
     real_bed.scrape("served", f"{served}:8080", {"__metrics_path__": "/metrics.txt"})
-    query = urllib.parse.urlencode({"query": "answer_total"})
-    asked = urllib.request.Request(
-        f"{real_bed.mimir_url}/prometheus/api/v1/query?{query}",
-        headers={"X-Scope-OrgID": real_bed.tenant},
-    )
-
-    def values() -> list[str]:
-        with urllib.request.urlopen(asked, timeout=5) as answer:
-            return [r["value"][1] for r in json.load(answer)["data"]["result"]]
-
-    wait_until(lambda: values() == ["42"], "the metric to arrive")
+    found = wait_until(lambda: ask(real_bed, "answer_total"), "the metric to arrive")
+    assert [series["value"][1] for series in found] == ["42"]
     real_bed.unscrape("served")
 
 

@@ -11,21 +11,14 @@ from tests.testbed_fixtures import wait_until
 
 pytestmark = [pytest.mark.testbed, pytest.mark.node]
 
-RESTRICTED = f"""
-apiVersion: v1
-kind: Namespace
-metadata:
-  name: {operator.NAMESPACE}
-  labels: {{pod-security.kubernetes.io/enforce: restricted}}
-"""
-
 
 def test_operator_when_installed_by_helm_then_its_pod_leads_and_is_ready(
     real_bed: testbed.Testbed,
 ) -> None:
-    real_bed.apply(RESTRICTED)
     operator.deploy(real_bed, CHART)
     inside = f"--namespace={operator.NAMESPACE}"
+    enforced = "jsonpath={.metadata.labels.pod-security\\.kubernetes\\.io/enforce}"
+    assert real_bed.kubectl("get", "namespace", operator.NAMESPACE, "-o", enforced) == "restricted"
     [pod] = json.loads(real_bed.kubectl("get", "pods", inside, "-o", "json"))["items"]
     assert pod["spec"]["nodeName"] == "real-0"
     lease = ("get", "lease", operator.ACCOUNT, inside, "-o", "jsonpath={.spec.holderIdentity}")

@@ -1,10 +1,12 @@
 """The cgroup below which everything of one node lies, in every hierarchy of this machine.
 
 Reads: /proc/self/mountinfo, the kernel's cgroup files; versions 1 and 2 alike. Gives: the cgroup
-made, found, or removed with all below it. Never: touches a cgroup of another name.
+made, found, or removed with all below it; what CPU a container in it may use and has used. Never:
+touches a cgroup of another name.
 """
 
 import contextlib
+import dataclasses
 import os
 import pathlib
 import signal
@@ -17,6 +19,50 @@ _PREFIX = "charon-"
 _KINDS = {"cgroup", "cgroup2"}
 _EMPTY_TIMEOUT_S = 20.0
 _POLL_S = 0.05
+_NO_QUOTA = ("-1", "max")
+
+
+@dataclasses.dataclass(frozen=True)
+class Cpu:
+    """The kernel's account of one container's CPU."""
+
+    quota_file: pathlib.Path
+    usage_file: pathlib.Path
+
+    @property
+    def quota_us(self) -> int | None:
+        """CPU time the kernel grants it in each period of 100 ms; None without a limit."""
+        granted = self.quota_file.read_text().split()[0]
+        return None if granted in _NO_QUOTA else int(granted)
+
+    @property
+    def used_s(self) -> float:
+        """CPU time it has used since it began."""
+        told = self.usage_file.read_text().split()
+        # Version 1 tells nanoseconds and nothing else, version 2 names what it tells.
+        if len(told) == 1:
+            return int(told[0]) / 1e9
+        return int(told[told.index("usage_usec") + 1]) / 1e6
+
+
+def cpu_of(container: str) -> Cpu:
+    """The account of a container that runs in a testbed of this machine.
+
+    Args:
+        container: its id, without the runtime's name before it.
+
+    Raises:
+        errors.TestbedError: no such container runs.
+    """
+    folders = [found for top in all_of_testbeds() for found in top.rglob(container)]
+
+    def file(*names: str) -> pathlib.Path:
+        paths = (folder / name for name in names for folder in folders)
+        if found := next((path for path in paths if path.exists()), None):
+            return found
+        raise errors.TestbedError(f"no container {container} runs on a real node of this machine")
+
+    return Cpu(file("cpu.cfs_quota_us", "cpu.max"), file("cpuacct.usage", "cpu.stat"))
 
 
 def name_of(key: str) -> str:
