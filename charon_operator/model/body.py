@@ -74,6 +74,13 @@ def pod_labels(body: Mapping[str, Any]) -> Labels:
     return tuple(sorted((sys.intern(str(k)), sys.intern(str(v))) for k, v in template.items()))
 
 
+def pod_selector(body: Mapping[str, Any]) -> str:
+    """The selector of a workload's pods as a query has it."""
+    selector = _part(body, "spec", "selector")
+    exact = [f"{k}={v}" for k, v in _part(selector, "matchLabels").items()]
+    return ",".join([*exact, *(str(line) for line in _expressions(selector))])
+
+
 @dataclass(frozen=True, slots=True)
 class Requirement:
     """One line of a label selector: In, NotIn, Exists or DoesNotExist."""
@@ -94,6 +101,16 @@ class Requirement:
             case "DoesNotExist":
                 return self.key not in pods
         return False
+
+    def __str__(self) -> str:
+        """As a query has it; an unknown operator is left to the API server to refuse."""
+        listed = f"({','.join(sorted(self.values))})"
+        match self.operator:
+            case "Exists":
+                return self.key
+            case "DoesNotExist":
+                return f"!{self.key}"
+        return f"{self.key} {self.operator.lower()} {listed}"
 
 
 @dataclass(frozen=True, slots=True)

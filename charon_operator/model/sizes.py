@@ -1,7 +1,7 @@
 """How large the containers of an app's pods are, and what became of asking for another size.
 
-Reads: nothing. Gives: `Size`, `SizedPod`, `Sizes`. Never: a guess; what is not set or not known is
-None.
+Reads: nothing. Gives: `Size`, `Span`, `SizedPod`, `Sizes`. Never: a guess; what is not set or not
+known is None.
 """
 
 from dataclasses import dataclass
@@ -17,6 +17,19 @@ class Size:
 
     cpu_m: int | None = None
     memory_b: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Request and limit of one resource, in millicores or bytes; None where it is not set."""
+
+    request: int | None = None
+    limit: int | None = None
+
+    @property
+    def size(self) -> int | None:
+        """The limit, else the request."""
+        return self.request if self.limit is None else self.limit
 
 
 class Resizing(StrEnum):
@@ -42,6 +55,7 @@ class SizedPod:
         restarts: of that container.
         refusal: why this pod is never resized (no such container, BestEffort, a GPU), else empty.
         restarts_on_cpu, restarts_on_memory: `resizePolicy` RestartContainer.
+        cpu, memory: how request and limit stand to each other, which a resize keeps.
     """
 
     name: str
@@ -58,6 +72,8 @@ class SizedPod:
     refusal: str = ""
     restarts_on_cpu: bool = False
     restarts_on_memory: bool = False
+    cpu: Span = Span()
+    memory: Span = Span()
 
 
 @dataclass(frozen=True, slots=True)
