@@ -1,7 +1,8 @@
 """CPU and memory as the API server writes them: `250m`, `4`, `512Mi`, `1e9`.
 
-Reads: texts of a resource. Gives: millicores and bytes, rounded up as the API server does, and
-texts. Never: an exception for what somebody else wrote; what is no quantity is None.
+Reads: texts of a resource. Gives: millicores and bytes, rounded up as the API server does. Never:
+an exception for what somebody else wrote; what is no quantity is None. What users write for us is
+read by `quantity`, strictly.
 """
 
 import re
@@ -27,21 +28,6 @@ def millicores(text: object) -> int | None:
 def whole_bytes(text: object) -> int | None:
     """Memory of a container in bytes."""
     return _scaled(text, 1)
-
-
-def cpu_text(cpu_m: int) -> str:
-    """Millicores as the API server writes them: `250m`, `4`."""
-    return f"{cpu_m}m" if cpu_m % 1000 else str(cpu_m // 1000)
-
-
-def memory_text(memory_b: int) -> str:
-    """Bytes as the API server writes them: with the largest binary suffix that is exact."""
-    suffix, rest = "", memory_b
-    for larger in _BINARY:
-        if not rest or rest % 1024:
-            break
-        suffix, rest = larger, rest // 1024
-    return f"{rest}{suffix}"
 
 
 def _scaled(text: object, factor: int) -> int | None:

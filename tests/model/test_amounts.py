@@ -1,10 +1,10 @@
-"""Quantities as the API server writes them."""
+"""Quantities as the API server writes them, and as we write them to it."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from charon_operator.model import amount
+from charon_operator.model import amount, quantity
 
 
 @pytest.mark.parametrize(
@@ -49,5 +49,5 @@ def test_what_is_no_quantity_is_none(text: object) -> None:
 
 @given(st.integers(0, 2**53))
 def test_texts_are_read_back(number: int) -> None:
-    assert amount.millicores(amount.cpu_text(number)) == number
-    assert amount.whole_bytes(amount.memory_text(number)) == number
+    assert amount.millicores(quantity.render_cpu(number)) == number
+    assert amount.whole_bytes(quantity.render_memory(number)) == number
