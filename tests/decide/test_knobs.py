@@ -26,7 +26,10 @@ FREE_REPLICAS = Knobs.model_validate({"prices": {"replica": "0", "core": "1"}})
 REPLICAS_FIRST = Knobs.model_validate({"order": ["Replicas", "Resources"]})
 
 
-def ground(now: Plan = Plan(2, 500), **changes: Any) -> Ground:
+NOW = Plan(2, 500)
+
+
+def ground(now: Plan = NOW, **changes: Any) -> Ground:
     whole = Ground(
         now=now,
         ready=now.replicas,
@@ -88,7 +91,7 @@ def test_size_serves_what_is_wanted_wherever_one_does(
         pytest.param(60.0, {}, Plan(1, 910), id="one pod serves it"),
         pytest.param(70.0, {}, Plan(2, 540), id="one pod cannot"),
         pytest.param(
-            66.0, {"knobs": FREE_REPLICAS, "curve": CONCAVE}, Plan(2, 280), id="small ones do more"
+            66.0, {"knobs": FREE_REPLICAS, "curve": CONCAVE}, Plan(5, 110), id="small ones do more"
         ),
         pytest.param(
             75.0,

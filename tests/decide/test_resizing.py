@@ -1,5 +1,6 @@
 """The second knob through whole turns: what is known of pods, both knobs, quarantine, undoing."""
 
+import itertools
 import json
 from dataclasses import replace
 from typing import Any
@@ -16,6 +17,7 @@ from charon_operator.model.facts import AppFacts, Outcome
 from charon_operator.model.memory import FleetMemory, Knobs
 from charon_operator.model.reading import Missing, MissingReason, Reading
 from charon_operator.model.sizes import Resizing, Size, SizedPod, Sizes
+from charon_operator.model.workload import Rollout
 from charon_operator.ports import WriteOutcome
 from tests.decide import build
 
@@ -28,6 +30,13 @@ RESOURCES: dict[str, Any] = {
 }
 MEMORY: dict[str, Any] = {"min": "64Mi", "max": "1Gi", "usage": "rss"}
 MI = 2**20
+# Where replicas cost nothing, nothing is gained by fewer and larger pods.
+FREE = {"knobs": {"prices": {"replica": "0", "core": "1"}}}
+# Wants what arrives, and what waits above the set point within ten seconds.
+QUEUEING = {
+    "type": "Queueing",
+    "parameters": {"drainSeconds": "10", "startSeconds": "0", "headroom": "0"},
+}
 
 
 def sized(**changes: Any) -> ChargedApp:
@@ -38,6 +47,18 @@ def sized(**changes: Any) -> ChargedApp:
         "resources": {**RESOURCES, **changes.pop("resources", {})},
     }
     return build.ratio_app(**{**spec, **changes})
+
+
+def queue(
+    count: int, arrivals: float | None, now_s: float, sizes: Sizes | None, **changes: Any
+) -> AppFacts:
+    """The app under the Queueing law: it wants what arrives."""
+    bindings = {"backlog": "queued", "arrivals": "arrivals"}
+    app = changes.pop("app", sized(bindings=bindings))
+    rules = {**FREE, "controller": QUEUEING, **changes.pop("rules", {})}
+    policy = build.policy(**{"lowering": {"cooldownSeconds": 0, "maxPerHour": 3600}, **rules})
+    seen = {"arrivals": arrivals, **changes.pop("seen", {})}
+    return facts(count, 0.0, now_s, sizes, app=app, policy=policy, seen=seen, **changes)
 
 
 def pod(name: str, cpu_m: int = 200, **changes: Any) -> SizedPod:
@@ -61,6 +82,7 @@ def facts(
     """The app at `count` replicas; it wants a tenth of what is queued, in replicas of now."""
     app = changes.pop("app", sized())
     at = changes.pop("workload", build.workload(count, of=app))
+    changes = {"policy": build.policy(**FREE), **changes}
     values = {"queued": queued, "arrivals": 100.0, "rss": 200.0 * MI, **changes.pop("seen", {})}
     return build.facts(app, at, build.readings(now_s, **values), sizes=sizes, **changes)
 
@@ -104,13 +126,13 @@ def test_reasons_name_the_demand_and_the_plan() -> None:
 
 
 def test_one_knob_is_lowered_at_a_time_and_each_after_the_cooldown() -> None:
-    slow = build.policy(lowering={"cooldownSeconds": 60, "maxPerHour": 3600})
-    known, outcome, resize = decided(facts(2, 120.0, 1000.0, pods(2), policy=slow), 1000.0)
-    assert cpu(resize) == 1000
-    known = wrote(known, resize, 1000.0)
-    known, count, size, moves = build.wrote(known, outcome, 1000.0), outcome.decision.final, 1000, []
-    for now_s in range(1030, 1300, 10):
-        given_facts = facts(count, 1.0, float(now_s), pods(count, size), policy=slow)
+    rules = {"lowering": {"cooldownSeconds": 60, "maxPerHour": 3600}}
+    known, outcome, resize = decided(queue(2, 240.0, 1000.0, pods(2), rules=rules), 1000.0)
+    assert (cpu(resize), outcome.decision.final) == (1000, 3)
+    known = build.wrote(wrote(known, resize, 1000.0), outcome, 1000.0)
+    count, size, moves = 3, 1000, []
+    for now_s in range(1010, 1400, 10):
+        given_facts = queue(count, 10.0, float(now_s), pods(count, size), rules=rules)
         known, outcome, resize = decided(given_facts, float(now_s), known)
         if outcome.decision.moves:
             moves.append((now_s, "replicas"))
@@ -119,10 +141,9 @@ def test_one_knob_is_lowered_at_a_time_and_each_after_the_cooldown() -> None:
             moves.append((now_s, "size"))
             known, size = wrote(known, resize, float(now_s)), cpu(resize) or 0
     assert (count, size) == (1, 100)
-    times = [time_s for time_s, _ in moves]
     assert {knob for _, knob in moves} == {"replicas", "size"}
-    assert times[0] >= 1060
-    assert all(late - early >= 60 for early, late in zip(times, times[1:], strict=False))
+    times = [1000, *(time_s for time_s, _ in moves)]
+    assert all(late - early >= 60 for early, late in itertools.pairwise(times))
 
 
 def test_a_demand_for_replicas_does_not_grow_with_the_pods() -> None:
@@ -137,25 +158,36 @@ def test_a_demand_for_replicas_does_not_grow_with_the_pods() -> None:
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        pytest.param({"queued": None}, "queued (NoData)", id="nothing to judge by"),
+        pytest.param({"arrivals": None}, "arrivals (NoData)", id="nothing to judge by"),
         pytest.param({"seen": {"rss": None}}, "rss (NoData)", id="any indicator"),
         pytest.param(
-            {"app": sized(holds=[{"name": "pause", "direction": "Down"}])}, "hold pause", id="hold"
+            {
+                "app": sized(
+                    bindings={"backlog": "queued", "arrivals": "arrivals"},
+                    holds=[{"name": "pause", "direction": "Down"}],
+                )
+            },
+            "paused at 800m by hold pause",
+            id="hold",
+        ),
+        pytest.param({"rules": {"behavior": {}}}, "the largest wish", id="stabilisation window"),
+        pytest.param(
+            {"rules": {"lowering": {"cooldownSeconds": 3600}}}, "since the last", id="cooldown"
         ),
         pytest.param(
-            {"policy": build.policy(behavior={})}, "the largest wish", id="stabilisation window"
+            {"workload": build.workload(1, rollout=Rollout.IN_FLIGHT)}, "a rollout", id="rollout"
         ),
     ],
 )
 def test_size_is_not_lowered_when_a_limit_forbids_it(changes: dict[str, Any], words: str) -> None:
-    known, _, resize = decided(facts(1, 50.0, 1000.0, pods(1)), 1000.0)
-    given_facts = {"queued": 1.0, "count": 1, "now_s": 2000.0, "sizes": pods(1, 1000), **changes}
+    known, _, resize = decided(queue(1, 80.0, 1000.0, pods(1)), 1000.0)
     known = wrote(known, resize, 1000.0)
-    if "policy" in changes:
-        known, _, _ = decided(facts(1, 10.0, 1990.0, pods(1, 1000), **changes), 1990.0, known)
-    _, _, resize = decided(facts(**given_facts), 2000.0, known)
-    assert cpu(resize) == 1000
-    assert words in resize.message
+    known, _, resize = decided(queue(1, 80.0, 1990.0, pods(1, 800)), 1990.0, known)
+    asked = {"count": 1, "arrivals": 20.0, "now_s": 2000.0, "sizes": pods(1, 800)}
+    _, _, free = decided(queue(**asked), 2000.0, known)
+    _, _, bound = decided(queue(**{**asked, **changes}), 2000.0, known)
+    assert (cpu(free), cpu(bound)) == (200, 800)
+    assert words in bound.message
 
 
 def test_hold_up_stops_a_raise_of_the_size() -> None:
@@ -197,12 +229,11 @@ def test_nothing_is_guessed_when_sizes_are_not_known(sizes: Sizes | None) -> Non
 
 def test_law_that_plans_capacity_waits_for_the_size_of_the_pods() -> None:
     app = sized(capacityPerReplica=None, bindings={"backlog": "queued", "arrivals": "arrivals"})
-    policy = build.policy(controller={"type": "Queueing"})
-    _, outcome, _ = decided(facts(2, 60.0, 1000.0, None, app=app, policy=policy), 1000.0)
-    assert outcome.decision.final == 2
+    _, outcome, _ = decided(queue(2, 120.0, 1000.0, None, app=app), 1000.0)
     assert outcome.problem is None
-    _, outcome, resize = decided(facts(2, 60.0, 1000.0, pods(2), app=app, policy=policy), 1000.0)
-    assert cpu(resize) == 710
+    assert (outcome.decision.final, outcome.decision.reason) == (2, "Held")
+    _, outcome, resize = decided(queue(2, 120.0, 1000.0, pods(2), app=app), 1000.0)
+    assert (cpu(resize), outcome.decision.final) == (600, 2)
 
 
 def test_pods_without_a_size_of_their_own_count_by_the_template() -> None:
@@ -215,9 +246,7 @@ def test_app_whose_mode_is_off_is_driven_as_one_without_the_knob() -> None:
     off = sized(resources={"mode": "Off"})
     plain = sized()
     plain = replace(plain, spec=plain.spec.model_copy(update={"resources": None}))
-    found = [
-        build.one(facts(2, 200.0, 1000.0, None, app=app), 1000.0) for app in (off, plain)
-    ]
+    found = [build.one(facts(2, 200.0, 1000.0, None, app=app), 1000.0) for app in (off, plain)]
     assert found[0] == found[1]
     assert found[0][1].resize is None
     assert found[0][0].apps[build.KEY].knobs is None
@@ -256,6 +285,13 @@ def test_size_that_cannot_be_had_is_given_back_and_replicas_cover(
     assert outcome.decision.final == 6
     assert "pod p0 cannot have 600m" in resize.message
     assert "sizes are not raised for 60 s" in resize.message
+
+
+def test_pods_that_may_not_be_resized_are_made_up_for_by_replicas() -> None:
+    some = Sizes(Size(200), (pod("p0"), pod("p1", refusal="it has a GPU")))
+    _, outcome, resize = decided(facts(2, 60.0, 1000.0, some), 1000.0)
+    assert (cpu(resize), outcome.decision.final) == (200, 6)
+    assert "not every pod may be resized: it has a GPU" in resize.message
 
 
 def test_size_that_is_put_off_is_waited_for_first() -> None:
@@ -328,34 +364,55 @@ def test_size_that_may_have_been_written_counts_as_an_act_once(
 
 
 @pytest.mark.parametrize(
-    ("seen", "undone"),
+    ("changes", "undone"),
     [
         pytest.param({}, True, id="no more load"),
-        pytest.param({"arrivals": 106.0}, False, id="more load explains it"),
+        pytest.param({"arrivals": 34.0}, False, id="more load explains it"),
         pytest.param({"arrivals": None}, False, id="the load is not known"),
-        pytest.param({"queued": 10.0}, False, id="all is well"),
+        pytest.param({"seen": {"queued": 10.0}}, False, id="all is well"),
         pytest.param({"now_s": 1100.0}, False, id="long after"),
     ],
 )
-def test_lowering_that_did_harm_is_undone_once(seen: dict[str, Any], undone: bool) -> None:
-    known, outcome, resize = decided(facts(1, 10.0, 900.0, pods(1, 800)), 900.0)
-    known, outcome, resize = decided(facts(1, 4.0, 1000.0, pods(1, 800)), 1000.0, known)
+def test_lowering_that_did_harm_is_undone_once(changes: dict[str, Any], undone: bool) -> None:
+    known, _, resize = decided(queue(1, 32.0, 1000.0, pods(1, 800)), 1000.0)
     assert cpu(resize) == 320
     known = wrote(known, resize, 1000.0)
-    now_s = seen.pop("now_s", 1030.0)
-    values = {"queued": 11.0, **seen}
-    known, outcome, resize = decided(
-        facts(1, 11.0, now_s, pods(1, 320), seen=values), now_s, known
-    )
-    found = known.apps[build.KEY].knobs.undone
-    assert (found is not None) is undone
+    asked = {"count": 1, "arrivals": 32.0, "now_s": 1030.0, "sizes": pods(1, 320)}
+    asked |= {"seen": {"queued": 11.0}, **changes}
+    now_s = asked["now_s"]
+    known, _, resize = decided(queue(**asked), now_s, known)
+    assert (known.apps[build.KEY].knobs.undone is not None) is undone
     if undone:
         assert cpu(resize) == 800
         assert "got worse 30 s after a lowering from 800m" in resize.message
         known = wrote(known, resize, now_s)
-        _, _, resize = decided(facts(1, 4.0, now_s + 5, pods(1, 800)), now_s + 5, known)
+        _, _, resize = decided(queue(1, 32.0, now_s + 5, pods(1, 800)), now_s + 5, known)
         assert cpu(resize) == 800
         assert resize.clamps[-1].limit == "LoweringUndone"
+        _, _, resize = decided(queue(1, 32.0, now_s + 90, pods(1, 800)), now_s + 90, known)
+        assert cpu(resize) == 320
+
+
+def test_lowering_of_replicas_that_did_harm_is_undone_too() -> None:
+    known, outcome, _ = decided(queue(3, 20.0, 1000.0, pods(3, 100)), 1000.0)
+    assert outcome.decision.final == 2
+    known = build.wrote(known, outcome, 1000.0)
+    asked = queue(2, 20.0, 1030.0, pods(2, 100), seen={"queued": 11.0})
+    known, outcome, _ = decided(asked, 1030.0, known)
+    assert outcome.decision.final == 3
+    assert "after a lowering from 3 replicas without more load" in outcome.decision.message
+
+
+def test_nothing_is_exchanged_while_a_lowering_could_not_follow() -> None:
+    dear = {"rules": {"knobs": {"prices": {"replica": "10", "core": "1"}}}}
+    _, _, resize = decided(queue(2, 40.0, 1000.0, pods(2), **dear), 1000.0)
+    assert cpu(resize) == 400
+    app = sized(
+        bindings={"backlog": "queued", "arrivals": "arrivals"},
+        holds=[{"name": "pause", "direction": "Down"}],
+    )
+    _, _, resize = decided(queue(2, 40.0, 1000.0, pods(2), app=app, **dear), 1000.0)
+    assert cpu(resize) == 200
 
 
 @pytest.mark.parametrize(
@@ -373,9 +430,7 @@ def test_lowering_that_did_harm_is_undone_once(seen: dict[str, Any], undone: boo
         ),
     ],
 )
-def test_memory_follows_what_is_used(
-    used: int | None, changes: dict[str, Any], size: int
-) -> None:
+def test_memory_follows_what_is_used(used: int | None, changes: dict[str, Any], size: int) -> None:
     app = sized(resources={"memory": {**MEMORY, **changes}})
     seen = {"rss": None if used is None else float(used * MI)}
     _, _, resize = decided(facts(2, 20.0, 1000.0, pods(2), app=app, seen=seen), 1000.0)
