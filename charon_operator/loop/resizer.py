@@ -174,7 +174,7 @@ class Resizer:
                 turn_id = book.resize_turn
                 if not resize.moves or await self._announced(book, view, resize):
                     results = await self._write(book, resize, writes)
-                    self._conclude(book, view, (turn_id, resize), results)
+                    self._conclude(book, turn_id, resize, results)
         finally:
             book.resizing = False
 
@@ -211,9 +211,8 @@ class Resizer:
         return results
 
     def _conclude(
-        self, book: Book, view: View, decided: tuple[str, Resize], results: Sequence[WriteResult]
+        self, book: Book, turn_id: str, resize: Resize, results: Sequence[WriteResult]
     ) -> None:
-        turn_id, resize = decided
         first: dict[WriteOutcome, WriteResult] = {}
         for result in results:
             self._metrics.writes.labels("resize", result.outcome.value).inc()
@@ -228,7 +227,7 @@ class Resizer:
         for result in first.values():
             self._decider.resized(turn_id, book.app.key, resize, result)
         if WriteOutcome.WRITTEN in first and changed:
-            self._tell(book, view, resize)
+            self._tell(book, resize)
         failed = next((one for one in _FAILURES if one in first), WriteOutcome.WRITTEN)
         book.resizes = book.resizes.after(failed, self._clock.monotonic_s())
         if failed is not WriteOutcome.WRITTEN:
@@ -236,12 +235,10 @@ class Resizer:
                 "app=%s %s: %s: %s", book.app.key, failed, resize.final, first[failed].detail
             )
 
-    def _tell(self, book: Book, view: View, resize: Resize) -> None:
+    def _tell(self, book: Book, resize: Resize) -> None:
         key = book.app.key
         _log.info("app=%s decision=%s size: %s", key, resize.decision_id, resize.message)
-        event = events.resized(view.outcome)
-        if event is not None:
-            self._teller.post(event)
+        self._teller.post(events.resized(key, book.app.uid, resize))
 
 
 def _container(book: Book) -> str:
