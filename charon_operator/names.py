@@ -53,6 +53,7 @@ class ConditionType(StrEnum):
     OBJECTIVES_MET = "ObjectivesMet"
     ACTUATING = "Actuating"
     OWNERSHIP_CONFLICT = "OwnershipConflict"
+    RESIZE_SETTLED = "ResizeSettled"
 
 
 class Reason(StrEnum):
@@ -95,6 +96,13 @@ class Reason(StrEnum):
     CHARGED_APP_OWNS_TARGET = "OlderChargedApp"
     CONTROLLED_BY_OWNER = "ControlledByOwner"
     REVERTED_BY_MANAGER = "RevertedByManager"
+    # ResizeSettled
+    RESIZING = "Resizing"
+    RESIZE_DEFERRED = "ResizeDeferred"
+    RESIZE_INFEASIBLE = "ResizeInfeasible"
+    RESIZE_FAILED = "ResizeError"
+    RESIZE_REFUSED = "ResizeRefused"
+    RESIZES_OFF = "ResizeOff"
     # Decisions
     RAISED = "Raised"
     LOWERED = "Lowered"
@@ -103,7 +111,7 @@ class Reason(StrEnum):
 
 
 class LimitName(StrEnum):
-    """The limits a wanted replica count passes, in the order in which they apply."""
+    """The limits a wanted replica count or size passes, in the order in which they apply."""
 
     METRICS = "MetricsMissing"
     BLIND_FLEET = "BlindFleet"
@@ -116,6 +124,9 @@ class LimitName(StrEnum):
     WARMING = "PodsWarming"
     ROLLOUT = "RolloutInFlight"
     DISRUPTION_BUDGET = "PodDisruptionBudget"
+    ONE_KNOB = "OneKnobAtATime"
+    UNDONE = "LoweringUndone"
+    QUARANTINE = "Quarantine"
     BOUNDS = "Bounds"
     HOLD = "Hold"
 
@@ -124,6 +135,7 @@ class EventReason(StrEnum):
     """Reasons of the Events posted on a ChargedApp."""
 
     SCALED = "Scaled"
+    RESIZED = "Resized"
     WRITE_REFUSED = "WriteRefused"
     METRICS_MISSING = "MetricsMissing"
     METRICS_RECOVERED = "MetricsRecovered"
@@ -137,6 +149,11 @@ class Metric(StrEnum):
     DESIRED_REPLICAS = "charon_desired_replicas"
     RAW_REPLICAS = "charon_raw_replicas"
     CURRENT_REPLICAS = "charon_current_replicas"
+    DESIRED_CPU = "charon_desired_cpu_cores"
+    CURRENT_CPU = "charon_current_cpu_cores"
+    DESIRED_MEMORY = "charon_desired_memory_bytes"
+    UNSETTLED_RESIZES = "charon_resizes_unsettled"
+    RESIZES = "charon_resizes_total"
     INDICATOR_VALUE = "charon_indicator_value"
     INDICATOR_AGE = "charon_indicator_age_seconds"
     INDICATOR_MISSING = "charon_indicator_missing"

@@ -12,16 +12,20 @@ from charon_operator.decide import (
     objectives,
     ownership,
     problems,
+    quarantine,
     recall,
+    resizing,
     wording,
 )
 from charon_operator.decide.demand import Wish
 from charon_operator.decide.problems import Usable
+from charon_operator.decide.resizing import Footing
 from charon_operator.decide.situation import Situation
 from charon_operator.model.app import ChargedApp
 from charon_operator.model.decision import Decision
 from charon_operator.model.facts import AppFacts, Broken, Conflict, Outcome
-from charon_operator.model.memory import AppMemory
+from charon_operator.model.memory import AppMemory, Knobs
+from charon_operator.model.policy import Knob
 from charon_operator.model.workload import Workload
 from charon_operator.names import Reason
 from charon_operator.settings import Safety
@@ -34,6 +38,7 @@ class Case:
     Attributes:
         memory: for the next turn, as far as it is known; None where nothing is remembered.
         usable: None where there is a problem, or the target has not been read.
+        footing: what is known of the pods' size; None for an app whose pods are not resized.
     """
 
     facts: AppFacts
@@ -42,6 +47,7 @@ class Case:
     problem: Broken | None = None
     conflict: Conflict | None = None
     wishes: tuple[Wish, ...] = field(default=())
+    footing: Footing | None = None
 
 
 def sense(facts: AppFacts, memory: AppMemory | None, now_s: float, safety: Safety) -> Case:
@@ -57,11 +63,16 @@ def sense(facts: AppFacts, memory: AppMemory | None, now_s: float, safety: Safet
     conflict = ownership.conflict(app, workload, facts.rivals, known)
     if conflict:
         known = recall.left_to_others(known, now_s)
-    wishes = demand.wishes(app.spec, checked.controller, known.laws, facts.readings, workload)
+    known, footing = resizing.stand(app.spec, facts.sizes, known, now_s)
+    per_pod = footing.per_pod if footing else None
+    wishes = demand.wishes(
+        app.spec, checked.controller, known.laws, facts.readings, workload, per_pod
+    )
     if any(wish.replicas is not None for wish in wishes):
         known = recall.seeded(known, checked.policy.spec, workload.replicas, now_s)
     known = _learnt(known, wishes, workload, now_s)
-    return Case(facts, known, checked, _law_failure(checked, wishes), conflict, wishes)
+    failure = _law_failure(checked, wishes)
+    return Case(facts, known, checked, failure, conflict, wishes, footing)
 
 
 def settle(
@@ -73,25 +84,64 @@ def settle(
     if usable is None or memory is None or case.problem is not None:
         decision = wording.held(identity, _replicas(case.facts), case.problem)
         return memory, _outcome(case, decision, now_s, blind=blind)
-    situation = Situation(
-        spec=usable.app.spec,
-        policy=usable.policy.spec,
-        workload=usable.workload,
-        memory=memory,
-        now_s=now_s,
-        cap=safety.max_replicas,
-        missing=demand.missing(usable.app.spec, case.facts.readings),
-        unknown=tuple(wish.objective for wish in case.wishes if wish.replicas is None),
-        blind=blind,
-    )
+    situation = _situation(case, usable, memory, (now_s, safety), blind=blind)
+    acts = ownership.claims(usable.app) and not (case.conflict or case.facts.forced_advisory)
+    if case.footing is not None:
+        return _settle_both(case, situation, case.footing, (turn_id, acts))
     winner = demand.largest(case.wishes)
     wanted = situation.current if winner is None else winner.replicas or 0
     limited = limits.apply(situation, wanted)
     if winner is not None or limited.recommended != situation.current:
         memory = recall.wished(memory, limited.recommended, now_s)
-    acts = ownership.claims(usable.app) and not (case.conflict or case.facts.forced_advisory)
     decision = wording.decided(identity, situation, winner, limited, acts)
     return memory, _outcome(case, decision, now_s, blind=blind)
+
+
+def _settle_both(
+    case: Case, situation: Situation, footing: Footing, turn: tuple[str, bool]
+) -> tuple[AppMemory, Outcome]:
+    """Decide on replicas and size of an app whose pods are resized."""
+    (turn_id, acts), now_s, facts = turn, situation.now_s, case.facts
+    spec, uid = situation.spec, facts.app.uid
+    winner = demand.largest(case.wishes)
+    watched = quarantine.watched(
+        situation.memory.knobs or Knobs(), spec, situation.policy, facts.readings, now_s
+    )
+    memory = replace(situation.memory, knobs=watched)
+    situation = replace(situation, memory=memory)
+    found = resizing.moves(situation, footing, winner, facts.readings)
+    if winner is not None or found.replicas.recommended != situation.current:
+        memory = recall.wished(memory, found.replicas.recommended, now_s)
+    memory = resizing.wished(memory, found, now_s)
+    decision = wording.decided(
+        wording.decision_id(uid, turn_id), situation, winner, found.replicas, acts, found.plan
+    )
+    identity = wording.decision_id(uid, turn_id, Knob.RESOURCES)
+    resize = replace(wording.resize(identity, situation, winner, footing, found), acts=acts)
+    memory = resizing.observed(memory, spec, (decision, resize), (facts.readings, now_s))
+    outcome = _outcome(case, decision, now_s, blind=situation.blind)
+    return memory, replace(outcome, resize=resize)
+
+
+def _situation(
+    case: Case, usable: Usable, memory: AppMemory, given: tuple[float, Safety], *, blind: bool
+) -> Situation:
+    now_s, safety = given
+    bounds = usable.app.spec.replicas
+    high = min(bounds.max, safety.max_replicas)
+    return Situation(
+        spec=usable.app.spec,
+        policy=usable.policy.spec,
+        workload=usable.workload,
+        memory=memory,
+        now_s=now_s,
+        current=usable.workload.replicas,
+        low=min(bounds.min, high),
+        high=high,
+        missing=demand.missing(usable.app.spec, case.facts.readings),
+        unknown=tuple(wish.objective for wish in case.wishes if wish.replicas is None),
+        blind=blind,
+    )
 
 
 def crashed(facts: AppFacts, memory: AppMemory | None, error: Exception) -> Case:

@@ -6,7 +6,7 @@ unknown. Never: a demand from data that is missing now (it could only repeat an 
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from charon_operator.laws import stepping
@@ -17,10 +17,13 @@ from charon_operator.model.memory import LawMemory
 from charon_operator.model.reading import Missing, MissingReason, Readings
 from charon_operator.model.workload import Workload
 
+# Of a law whose demand is counted in what pods serve at their size: another state than without.
+_SIZED: Final = "sized"
 VALUE: Final = "value"
 # A demand that is a whole number but for rounding asks for no further replica.
 _SLACK: Final = 1e-9
 _NOT_ASKED: Final = Missing(MissingReason.NO_DATA, "not asked yet")
+_NO_SIZE: Final = {"size": Missing(MissingReason.NO_DATA, "the size of the pods is not known yet")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +33,7 @@ class Wish:
     Attributes:
         demand: the law's newest; its age counts from its sample.
         replicas: the demand in whole replicas; None when the objective is unknown now.
+        capacity: the demand in units a second, for an app whose pods are resized; else None.
         missing: by role, why the objective is unknown.
         failure: what its law did wrong, else empty.
     """
@@ -40,6 +44,7 @@ class Wish:
     memory: LawMemory
     missing: Mapping[str, Missing]
     failure: str = ""
+    capacity: float | None = None
 
 
 def missing(spec: ChargedAppSpec, readings: Readings) -> dict[str, Missing]:
@@ -54,6 +59,7 @@ def wishes(
     remembered: Mapping[str, LawMemory],
     readings: Readings,
     workload: Workload,
+    per_pod: float | None = None,
 ) -> tuple[Wish, ...]:
     """Ask every objective's law.
 
@@ -63,17 +69,24 @@ def wishes(
         remembered: by objective name.
         readings: by indicator name.
         workload: the target now.
+        per_pod: what a pod serves at its size now, units a second; None where that is not known.
     """
+    seen = (readings, workload, _per_pod(spec, per_pod))
     return tuple(
-        _wish(spec, objective, controller, remembered.get(objective.name), (readings, workload))
+        _wish(spec, objective, controller, remembered.get(objective.name), seen)
         for objective in spec.objectives
     )
 
 
 def largest(found: Sequence[Wish]) -> Wish | None:
-    """The wish for most replicas (the first of equals), or None."""
+    """The wish for most (the first of equals), or None."""
     known = [wish for wish in found if wish.replicas is not None]
-    return max(known, key=lambda wish: wish.replicas or 0, default=None)
+    return max(known, key=lambda wish: (wish.replicas or 0, wish.capacity or 0.0), default=None)
+
+
+def _per_pod(spec: ChargedAppSpec, per_pod: float | None) -> float | None:
+    stated = spec.capacity_per_replica
+    return stated.value if per_pod is None and stated else per_pod
 
 
 def _wish(
@@ -81,15 +94,16 @@ def _wish(
     objective: Objective,
     controller: tuple[Law[Any], Parameters, Mapping[str, str]],
     memory: LawMemory | None,
-    seen: tuple[Readings, Workload],
+    seen: tuple[Readings, Workload, float | None],
 ) -> Wish:
     law, parameters, given = controller
-    readings, workload = seen
+    readings, workload, per_pod = seen
     roles = {
         role: objective.threshold.indicator if role == VALUE else spec.bindings[role]
         for role in sorted(law.roles)
     }
     inputs = (*(f"{role}:{name}" for role, name in roles.items()), _aim(objective))
+    inputs += (_SIZED,) if spec.sizes_cpu else ()
     if memory is None or (memory.law, memory.parameters, memory.inputs) != (
         law.name,
         given,
@@ -97,16 +111,31 @@ def _wish(
     ):
         memory = stepping.begin(law.name, given, inputs)
     asked = {role: readings.get(name, _NOT_ASKED) for role, name in roles.items()}
-    stepped = stepping.step(law, parameters, memory, asked, _setting(spec, objective, workload))
+    if law.needs_capacity and per_pod is None:
+        return Wish(objective.name, memory.demand, None, memory, _NO_SIZE)
+    setting = _setting(spec, objective, workload, per_pod)
+    stepped = stepping.step(law, parameters, memory, asked, setting)
+    if spec.sizes_cpu:
+        stepped = _in_capacity(stepped, per_pod)
     known = stepped.demand if not stepped.missing and not stepped.failure else None
     return Wish(
         objective=objective.name,
         demand=stepped.demand,
-        replicas=None if known is None else _replicas(known, spec),
+        replicas=None if known is None else _replicas(known, per_pod),
         memory=stepped.memory,
         missing=stepped.missing,
         failure=stepped.failure,
+        capacity=known.capacity if known and spec.sizes_cpu else None,
     )
+
+
+def _in_capacity(stepped: stepping.Stepped, per_pod: float | None) -> stepping.Stepped:
+    """Count a new demand for replicas in what they served then: it must not grow with the pods."""
+    demand = stepped.demand
+    if demand is None or demand.replicas is None or per_pod is None:
+        return stepped
+    counted = replace(demand, replicas=None, capacity=demand.replicas * per_pod)
+    return replace(stepped, demand=counted, memory=replace(stepped.memory, demand=counted))
 
 
 def _aim(objective: Objective) -> str:
@@ -114,8 +143,9 @@ def _aim(objective: Objective) -> str:
     return f"{objective.threshold.op.value}:{objective.aim!r}"
 
 
-def _setting(spec: ChargedAppSpec, objective: Objective, workload: Workload) -> stepping.Setting:
-    capacity = spec.capacity_per_replica
+def _setting(
+    spec: ChargedAppSpec, objective: Objective, workload: Workload, per_pod: float | None
+) -> stepping.Setting:
     return stepping.Setting(
         set_point=objective.aim,
         threshold=objective.threshold.value,
@@ -124,13 +154,11 @@ def _setting(spec: ChargedAppSpec, objective: Objective, workload: Workload) -> 
         ready=workload.ready,
         minimum=spec.replicas.min,
         maximum=spec.replicas.max,
-        capacity_per_replica=capacity.value if capacity else None,
+        capacity_per_replica=per_pod,
     )
 
 
-def _replicas(demand: Demand, spec: ChargedAppSpec) -> int:
+def _replicas(demand: Demand, per_pod: float | None) -> int:
     if demand.replicas is not None:
         return math.ceil(demand.replicas - _SLACK)
-    capacity = spec.capacity_per_replica
-    wanted = (demand.capacity or 0.0) / (capacity.value if capacity else 1.0)
-    return math.ceil(wanted - _SLACK)
+    return math.ceil((demand.capacity or 0.0) / (per_pod or 1.0) - _SLACK)

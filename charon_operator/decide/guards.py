@@ -14,7 +14,7 @@ from charon_operator.model.workload import Rollout
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """What a limit allows: replicas between floor and ceiling, and why, in words with numbers."""
+    """What a limit allows: between floor and ceiling, and why, in words with numbers."""
 
     floor: int | None = None
     ceiling: int | None = None
@@ -68,7 +68,8 @@ def lowerings_per_hour(situation: Situation, wanted: int) -> Bound | None:
     """At most so many lowerings an hour; evenly spaced while the last hour is not fully known."""
     memory, allowed = situation.memory, situation.policy.lowering.max_per_hour
     since_s = situation.now_s - HISTORY_S
-    made = [item for item in memory.actions if item.to < item.start and item.time_s > since_s]
+    moves = (*memory.actions, *(memory.knobs.moves if memory.knobs else ()))
+    made = [item for item in moves if item.to < item.start and item.time_s > since_s]
     if len(made) >= allowed:
         detail = f"lowered {len(made)} times in the last hour, {allowed} are allowed"
         return Bound(situation.current, detail=detail)
@@ -122,3 +123,8 @@ def disruption_budget(situation: Situation, wanted: int) -> Bound | None:
         return None
     detail = f"a PodDisruptionBudget keeps {least} available"
     return Bound(min(situation.current, least), detail=detail)
+
+
+def one_knob(situation: Situation, wanted: int) -> Bound | None:
+    """Of several knobs one is lowered at a time: each is right only if the others stay."""
+    return Bound(situation.current, detail=situation.kept) if situation.kept else None

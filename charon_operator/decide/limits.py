@@ -1,10 +1,10 @@
-"""The limits a wanted replica count passes, in the order of `names.LimitName`.
+"""The limits a wanted replica count or size passes, in the order of `names.LimitName`.
 
 Reads: a `Situation` and a wish. Gives: what is left of the wish, and a `Clamp` with a sentence for
 each limit that changed it. Never: a write outside the bounds, a lowering that a guard forbids.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -14,9 +14,11 @@ from charon_operator.decide.situation import Situation
 from charon_operator.model.app import Direction
 from charon_operator.model.decision import Clamp
 from charon_operator.model.policy import FallbackStrategy
+from charon_operator.model.quarantine import Quarantine
 from charon_operator.names import LimitName
 
 Limit = Callable[[Situation, int], Bound | None]
+Chain = Sequence[tuple[LimitName, Limit | None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,10 +30,10 @@ class Limited:
     clamps: tuple[Clamp, ...]
 
 
-def apply(situation: Situation, wanted: int) -> Limited:
-    """Pass a wish through every limit."""
+def apply(situation: Situation, wanted: int, chain: Chain | None = None) -> Limited:
+    """Pass a wish through every limit of a chain; that of replicas unless another is given."""
     recommended, guarded, clamps = wanted, 0, []
-    for name, limit in CHAIN:
+    for name, limit in chain or CHAIN:
         if name is LimitName.STABILIZATION:
             recommended = wanted
         bound = bounds(situation, wanted, guarded) if limit is None else limit(situation, wanted)
@@ -68,11 +70,11 @@ def stabilization(situation: Situation, wanted: int) -> Bound | None:
     if wanted > current:
         window_s = behavior.window_s(rules.scale_up, behavior.UP_WINDOW_S)
         low = behavior.smallest_within(history, wanted, now_s, window_s)
-        detail = f"the smallest wish of the last {window_s} s was {low}"
+        detail = f"the smallest wish of the last {window_s} s was {low}{situation.unit}"
         return Bound(ceiling=max(current, low), detail=detail)
     window_s = behavior.window_s(rules.scale_down, behavior.DOWN_WINDOW_S)
     high = behavior.largest_within(history, wanted, now_s, window_s)
-    detail = f"the largest wish of the last {window_s} s was {high}"
+    detail = f"the largest wish of the last {window_s} s was {high}{situation.unit}"
     return Bound(floor=min(current, high), detail=detail)
 
 
@@ -92,14 +94,17 @@ def scale_down_policy(situation: Situation, wanted: int) -> Bound:
 
 def bounds(situation: Situation, wanted: int, guarded: int) -> Bound:
     """The app's bounds within the operator's, unless a guard forbids to go down to them."""
-    own = situation.spec.replicas
-    high = min(own.max, situation.cap)
-    low = min(own.min, high)
+    low, high, unit = situation.low, situation.high, situation.unit
     if high < guarded:
         current = situation.current
-        detail = f"at most {high} are allowed, but a limit above forbids to go below {guarded}"
+        detail = (
+            f"at most {high}{unit} are allowed, but a limit above forbids to go below "
+            f"{guarded}{unit}"
+        )
         return Bound(floor=current, ceiling=current, detail=detail)
-    return Bound(floor=low, ceiling=high, detail=f"between {low} and {high} are allowed")
+    return Bound(
+        floor=low, ceiling=high, detail=f"between {low}{unit} and {high}{unit} are allowed"
+    )
 
 
 def hold(situation: Situation, wanted: int) -> Bound | None:
@@ -114,12 +119,31 @@ def hold(situation: Situation, wanted: int) -> Bound | None:
     return Bound(
         floor=situation.current if down else None,
         ceiling=situation.current if up else None,
-        detail=f"paused at {situation.current} by hold {names}",
+        detail=f"paused at {situation.current}{situation.unit} by hold {names}",
     )
 
 
+def undone(situation: Situation, wanted: int) -> Bound | None:
+    """Back to where a lowering began that did harm, and not below it for a while."""
+    known = situation.memory.knobs
+    past = _about(situation, known.undone if known else None)
+    return Bound(floor=past.floor, detail=past.detail) if past else None
+
+
+def quarantine(situation: Situation, wanted: int) -> Bound | None:
+    """What could not be had is not asked for again for a while."""
+    failed = _about(situation, situation.memory.quarantine)
+    return Bound(ceiling=situation.current, detail=failed.detail) if failed else None
+
+
+def _about(situation: Situation, found: Quarantine | None) -> Quarantine | None:
+    if found is None or found.knob != situation.knob or not found.active_at(situation.now_s):
+        return None
+    return found
+
+
 # In the order of LimitName; None stands for the bounds, which must know what the guards forbid.
-CHAIN: Final[tuple[tuple[LimitName, Limit | None], ...]] = (
+CHAIN: Final[Chain] = (
     (LimitName.METRICS, guards.metrics),
     (LimitName.BLIND_FLEET, guards.blind_fleet),
     (LimitName.FALLBACK, fallback),
@@ -131,8 +155,30 @@ CHAIN: Final[tuple[tuple[LimitName, Limit | None], ...]] = (
     (LimitName.WARMING, guards.warming),
     (LimitName.ROLLOUT, guards.rollout),
     (LimitName.DISRUPTION_BUDGET, guards.disruption_budget),
+    (LimitName.ONE_KNOB, guards.one_knob),
+    (LimitName.UNDONE, undone),
     (LimitName.BOUNDS, None),
     (LimitName.HOLD, hold),
+)
+# Of a size: `behavior` counts pods, and pods that are resized are not taken away.
+SIZE_CHAIN: Final[Chain] = (
+    (LimitName.METRICS, guards.metrics),
+    (LimitName.BLIND_FLEET, guards.blind_fleet),
+    (LimitName.STABILIZATION, stabilization),
+    (LimitName.COOLDOWN, guards.cooldown),
+    (LimitName.LOWERINGS_PER_HOUR, guards.lowerings_per_hour),
+    (LimitName.ROLLOUT, guards.rollout),
+    (LimitName.ONE_KNOB, guards.one_knob),
+    (LimitName.UNDONE, undone),
+    (LimitName.QUARANTINE, quarantine),
+    (LimitName.BOUNDS, None),
+    (LimitName.HOLD, hold),
+)
+# Memory has no load to swing with: it follows what is used.
+MEMORY_CHAIN: Final[Chain] = tuple(
+    (name, limit)
+    for name, limit in SIZE_CHAIN
+    if name not in (LimitName.STABILIZATION, LimitName.UNDONE)
 )
 
 # Even a smaller maximum waits for these. It does not wait for behaviour, as with the HPA, nor for
@@ -145,5 +191,6 @@ GUARDS: Final = frozenset(
         LimitName.LOWERINGS_PER_HOUR,
         LimitName.ROLLOUT,
         LimitName.DISRUPTION_BUDGET,
+        LimitName.ONE_KNOB,
     }
 )

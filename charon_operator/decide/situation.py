@@ -1,4 +1,4 @@
-"""What a limit may look at when it judges one app's wish.
+"""What a limit may look at when it judges one app's wish for one knob.
 
 Reads: nothing. Gives: `Situation`. Never: behaviour.
 """
@@ -8,21 +8,25 @@ from dataclasses import dataclass
 
 from charon_operator.model.app import ChargedAppSpec
 from charon_operator.model.memory import AppMemory
-from charon_operator.model.policy import ControlPolicySpec
+from charon_operator.model.policy import ControlPolicySpec, Knob
 from charon_operator.model.reading import Missing
 from charon_operator.model.workload import Workload
 
 
 @dataclass(frozen=True, slots=True)
 class Situation:
-    """One app at one turn.
+    """One knob of an app at one turn.
 
     Attributes:
+        current: replicas asked for now; of a size, millicores or bytes.
+        low, high: bounds, the operator's own among them.
         now_s: seconds since 1970.
-        cap: replicas that no app may exceed, whatever it says.
         missing: indicators without a usable value.
         unknown: objectives that cannot be judged now.
         blind: lowering is blocked fleet-wide.
+        knob: what is moved.
+        unit: behind numbers in words, as `m` for millicores.
+        kept: why this knob may not be lowered at this turn, else empty.
     """
 
     spec: ChargedAppSpec
@@ -30,12 +34,12 @@ class Situation:
     workload: Workload
     memory: AppMemory
     now_s: float
-    cap: int
+    current: int
+    low: int
+    high: int
     missing: Mapping[str, Missing]
     unknown: tuple[str, ...] = ()
     blind: bool = False
-
-    @property
-    def current(self) -> int:
-        """Replicas asked for now."""
-        return self.workload.replicas
+    knob: Knob = Knob.REPLICAS
+    unit: str = ""
+    kept: str = ""

@@ -94,6 +94,11 @@ def _replay(result: Replayed, file: pathlib.Path, rows: Iterable[Mapping[str, An
         elif isinstance(item, journal.Write) and memory is not None:
             result.writes += 1
             memory = turn.acted(memory, item.key, item.action, item.outcome)
+        elif isinstance(item, journal.Resized) and memory is not None:
+            result.writes += 1
+            memory = turn.resized(
+                memory, item.key, item.resize, item.outcome, item.now_s, item.detail
+            )
     if memory is None:
         raise SimulationError(
             f"{file}: holds no start row, so it is no journal that can be replayed"
@@ -104,13 +109,15 @@ def _turn(result: Replayed, item: journal.Turn, memory: FleetMemory, safety: Saf
     result.turns += 1
     moment = turn.Moment(item.turn_id, item.now_s)
     again = turn.turn(memory.forgetting(item.forgotten), moment, item.facts, safety)
-    for outcome, recorded in zip(again.outcomes, item.decisions, strict=True):
+    for outcome, recorded, size in zip(again.outcomes, item.decisions, item.resizes, strict=True):
         result.decisions += 1
-        before, after = _text(recorded), _text(journal.decision_to_json(outcome.decision))
-        if before != after:
-            result.mismatches.append(Mismatch(item.turn_id, str(outcome.key), before, after))
+        resize = outcome.resize and journal.resize_to_json(outcome.resize)
+        pairs = ((recorded, journal.decision_to_json(outcome.decision)), (size, resize))
+        for before, after in ((_text(told), _text(found)) for told, found in pairs):
+            if before != after:
+                result.mismatches.append(Mismatch(item.turn_id, str(outcome.key), before, after))
     return again.memory
 
 
-def _text(decision: Mapping[str, Any]) -> str:
+def _text(decision: Mapping[str, Any] | None) -> str:
     return json.dumps(decision, separators=(",", ":"), ensure_ascii=False)

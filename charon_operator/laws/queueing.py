@@ -227,11 +227,11 @@ def _asked(
     parameters: QueueingParameters, sample: Sample, needed: float, starting: _Starting
 ) -> float:
     more = needed - sample.ready
-    wanted = math.ceil(needed - _SLACK)
+    # Whole replicas are the turn's affair: where pods have sizes, less than one can be served, too.
+    wanted = needed
     if more > _SLACK:
         successes = parameters.start_success_percent / 100
         most = math.ceil(needed * parameters.replacement_percent / 100)
-        wanted = sample.ready + math.ceil(more / successes - _SLACK)
-        wanted += min(starting.overdue, most)
+        wanted = sample.ready + more / successes + min(starting.overdue, most)
     broken = sample.sign * (sample.readings["value"].value - sample.threshold) > 0
-    return float(max(wanted, sample.replicas) if broken else wanted)
+    return max(wanted, float(sample.replicas)) if broken else wanted

@@ -7,11 +7,14 @@ for each of them. Never: a clock, chance, I/O, or an exception for anything a us
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from charon_operator.decide import blind, case
+from charon_operator.decide import blind, case, quarantine
 from charon_operator.decide.case import Case
+from charon_operator.model.decision import Resize
 from charon_operator.model.facts import AppFacts, Outcome
-from charon_operator.model.memory import Action, AppMemory, FleetMemory, Written
+from charon_operator.model.memory import Action, AppMemory, FleetMemory, Knobs, Written
+from charon_operator.model.sizes import Size
 from charon_operator.model.workload import Key, Workload
+from charon_operator.names import Reason
 from charon_operator.ports import WriteOutcome
 from charon_operator.settings import Safety
 
@@ -66,6 +69,57 @@ def acted(memory: FleetMemory, key: Key, action: Action, outcome: WriteOutcome) 
     actions = (*others, action)
     changed = replace(app, acted_at_s=action.time_s, actions=actions, written=written)
     return memory.updated({key: changed})
+
+
+def resized(
+    memory: FleetMemory,
+    key: Key,
+    resize: Resize,
+    outcome: WriteOutcome,
+    now_s: float,
+    detail: str = "",
+) -> FleetMemory:
+    """Remember a size that was written to a pod, or was refused.
+
+    The first write of a decision that moves counts as an act; the same size for further pods, and
+    for pods born later, does not. A refusal quarantines the knob as a node's does.
+
+    Args:
+        memory: of the fleet.
+        key: of the app.
+        resize: as decided.
+        outcome: of the write.
+        now_s: when it was written, seconds since 1970.
+        detail: the API server's words.
+    """
+    app = memory.apps.get(key)
+    if app is None or resize.final is None:
+        return memory
+    known = app.knobs or Knobs()
+    if outcome is WriteOutcome.REFUSED:
+        if known.failed and known.failed.active_at(now_s):
+            return memory
+        why = (Reason.RESIZE_REFUSED, f"the API server refuses {resize.final}: {detail}")
+        knobs = replace(known, failed=quarantine.begun(known.failed, why, now_s))
+        return memory.updated({key: replace(app, knobs=knobs)})
+    if outcome not in (WriteOutcome.WRITTEN, WriteOutcome.UNREACHABLE):
+        return memory
+    if known.size == resize.final:
+        return memory
+    knobs = replace(known, size=resize.final)
+    if not resize.moves or resize.current is None:
+        return memory.updated({key: replace(app, knobs=knobs)})
+    action = _resize_action(resize, now_s)
+    knobs = replace(knobs, moves=(*known.moves, action))
+    return memory.updated({key: replace(app, acted_at_s=now_s, knobs=knobs)})
+
+
+def _resize_action(resize: Resize, now_s: float) -> Action:
+    """The move in millicores, or in bytes where only memory moved."""
+    start, to = resize.current or Size(), resize.final or Size()
+    if start.cpu_m != to.cpu_m:
+        return Action(now_s, start.cpu_m or 0, to.cpu_m or 0)
+    return Action(now_s, start.memory_b or 0, to.memory_b or 0)
 
 
 def _answered(app: AppMemory, target: Workload) -> AppMemory:

@@ -15,6 +15,7 @@ from pydantic import AwareDatetime, BeforeValidator, Field, WithJsonSchema, mode
 
 from charon_operator.model import wire
 from charon_operator.model.quantity import Number, Percent, PositiveNumber
+from charon_operator.model.resources import Resources
 from charon_operator.model.wire import BY_NAME, ItemName, ObjectName, Rule, Wire, rules
 from charon_operator.model.workload import Key, Target
 
@@ -253,6 +254,12 @@ class ChargedAppSpec(Wire):
             "every threshold must name one of the indicators",
             ".objectives",
         ),
+        Rule(
+            "!has(self.resources) || !has(self.resources.memory) || "
+            "self.indicators.exists(i, i.name == self.resources.memory.usage)",
+            "resources.memory.usage must name one of the indicators",
+            ".resources",
+        ),
     )
 
     mode: Mode = Field(
@@ -282,12 +289,25 @@ class ChargedAppSpec(Wire):
         json_schema_extra=BY_NAME,
     )
     replicas: Replicas = Field(description="Bounds of the replica count.")
+    resources: Resources | None = Field(
+        default=None, description="CPU and memory of running pods, moved in place."
+    )
     holds: list[Hold] = Field(
         default_factory=list,
         max_length=16,
         description="Pauses, by name and direction.",
         json_schema_extra=BY_NAME,
     )
+
+    @property
+    def sized(self) -> Resources | None:
+        """What says how running pods are resized; None while they are not."""
+        return self.resources if self.resources and self.resources.acts else None
+
+    @property
+    def sizes_cpu(self) -> bool:
+        """Whether what a pod serves follows from its size."""
+        return self.sized is not None and self.sized.cpu is not None
 
     @model_validator(mode="after")
     def _refers_to_known_indicators(self) -> Self:
@@ -303,6 +323,11 @@ class ChargedAppSpec(Wire):
                     f"objectives[{objective.name}].threshold.indicator names "
                     f"{objective.threshold.indicator!r}, which is not one of the indicators"
                 )
+        memory = self.resources and self.resources.memory
+        if memory and memory.usage not in known:
+            raise ValueError(
+                f"resources.memory.usage names {memory.usage!r}, which is not one of the indicators"
+            )
         return self
 
     @model_validator(mode="after")

@@ -7,13 +7,15 @@ reference into the body it read, so that the body can be dropped at once.
 
 import datetime
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from charon_operator import names
+from charon_operator.model import quantity
 from charon_operator.model.app import timestamp
 from charon_operator.model.decision import Past, PendingAction
+from charon_operator.model.sizes import Size
 from charon_operator.model.workload import Key, Rival, Rollout, Target, Workload
 
 Labels = tuple[tuple[str, str], ...]
@@ -174,7 +176,7 @@ def past(status: Mapping[str, Any], now_s: float) -> Past:
     """What a status says of the time before its app was met; a forged one only makes us wait."""
     manager, generation = _yielded(status)
     decided = bool(_part(status, "pendingAction") or _part(status, "lastDecision"))
-    return Past(pending(status, now_s), decided, manager, generation)
+    return Past(pending(status, now_s), decided, manager, generation, _size(status))
 
 
 def micro_time(seconds: float) -> str:
@@ -216,6 +218,19 @@ def _yielded(status: Mapping[str, Any]) -> tuple[str, int]:
     if said != ("True", names.Reason.REVERTED_BY_MANAGER) or not isinstance(manager, str):
         return "", 0
     return manager[:_LONGEST_NAME], _count(found.get("observedGeneration"))
+
+
+def _size(status: Mapping[str, Any]) -> Size | None:
+    found = _part(status, "resources")
+    size = Size(_read(quantity.cpu, found.get("cpu")), _read(quantity.memory, found.get("memory")))
+    return None if size == Size() else size
+
+
+def _read(parse: Callable[[object], int], text: object) -> int | None:
+    try:
+        return parse(text)
+    except ValueError:
+        return None
 
 
 def _rollout(

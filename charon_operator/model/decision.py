@@ -7,6 +7,7 @@ Reads: nothing. Gives: frozen, JSON-able values. Never: an action; a decision is
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from charon_operator.model.sizes import Size
 from charon_operator.names import Reason
 
 
@@ -29,7 +30,7 @@ class Demand:
 
 @dataclass(frozen=True, slots=True)
 class Clamp:
-    """One limit that changed a wanted replica count.
+    """One limit that changed a wanted replica count, or a size in millicores or bytes.
 
     Attributes:
         limit: a `names.LimitName`.
@@ -79,12 +80,48 @@ class Decision:
 
 
 @dataclass(frozen=True, slots=True)
+class Resize:
+    """What size the running pods of one app should have after one turn.
+
+    It is a level: every running pod without refusal that was asked for another size is patched to
+    `final` while `acts`, pods that were born since too.
+
+    Attributes:
+        decision_id: unique per app and turn, the same on replay.
+        acts: the writes may be carried out.
+        container: which container of the pods.
+        current: what pods were last meant to have; None when that is not known.
+        final: what they are to have; None when nothing is known, and then nothing is done.
+        reason: Raised, Lowered, Unchanged or Held, or what became of the last size asked for.
+        message: one sentence for people.
+        clamps: limits that changed the wish, in millicores or bytes.
+        give_back: pods that cannot have what they were asked to take: they are set back to their
+            actual size and then left alone.
+    """
+
+    decision_id: str
+    acts: bool
+    container: str
+    current: Size | None
+    final: Size | None
+    reason: Reason
+    message: str
+    clamps: tuple[Clamp, ...] = ()
+    give_back: tuple[str, ...] = ()
+
+    @property
+    def moves(self) -> bool:
+        """Whether another size than before is wanted and allowed."""
+        return self.acts and self.final is not None and self.final != self.current
+
+
+@dataclass(frozen=True, slots=True)
 class PendingAction:
     """An intent, written before the act: after a crash it counts as acted.
 
     Attributes:
         action_id: the decision's id.
-        start, to: replicas before and after.
+        start, to: before and after, in replicas or millicores.
         time_s: when the intent was written, seconds since 1970.
     """
 
@@ -104,9 +141,11 @@ class Past:
         decided: the app was decided on before, so lowerings may have been made that are not known.
         yielded_to: the field manager that its target was left to, else empty.
         yielded_at: generation of the app when that was said.
+        size: what its pods were last meant to have, or None.
     """
 
     pending: PendingAction | None = None
     decided: bool = False
     yielded_to: str = ""
     yielded_at: int = 0
+    size: Size | None = None

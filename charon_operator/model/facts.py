@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from charon_operator.model.app import ChargedApp
-from charon_operator.model.decision import Decision, Past
+from charon_operator.model.decision import Decision, Past, Resize
 from charon_operator.model.policy import ControlPolicy
 from charon_operator.model.reading import Attainment, Missing, Readings
+from charon_operator.model.sizes import Sizes
 from charon_operator.model.workload import Absent, Key, Rival, Workload
 from charon_operator.names import Reason
 
@@ -42,6 +43,7 @@ class AppFacts:
         broken_queries: queries refused before they were asked.
         forced_advisory: why nothing may be written, else empty.
         past: what the status of an app says that is seen for the first time.
+        sizes: of the target's pods; None when nobody asked, or the API server did not answer.
     """
 
     app: ChargedApp | Broken
@@ -53,6 +55,7 @@ class AppFacts:
     broken_queries: tuple[Broken, ...] = ()
     forced_advisory: str = ""
     past: Past = field(default_factory=Past)
+    sizes: Sizes | None = None
 
     @property
     def key(self) -> Key:
@@ -112,6 +115,7 @@ class Outcome:
         missing: indicators without a usable value, by name.
         blind_fleet: lowering is blocked fleet-wide at this turn.
         settling: pods asked for and not ready yet.
+        resize: what size the pods should have; None for an app whose pods are not resized.
     """
 
     key: Key
@@ -124,3 +128,4 @@ class Outcome:
     missing: Mapping[str, Missing] = field(default_factory=dict)
     blind_fleet: bool = False
     settling: int = 0
+    resize: Resize | None = None

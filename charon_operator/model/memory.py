@@ -5,21 +5,23 @@ Never: a fact that the cluster or the metric store could be asked for again.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import astuple, dataclass, field, replace
 from typing import Any, Final
 
 from charon_operator.model.decision import Demand
+from charon_operator.model.quarantine import Lowering, Quarantine
 from charon_operator.model.reading import CLOCK_SKEW_S
+from charon_operator.model.sizes import Size
 from charon_operator.model.workload import Key
 
 # The longest windows that may ask: stabilisation and lowerings per hour look back 3600 s.
 HISTORY_S: Final = 3600.0
-VERSION: Final = 1
+VERSION: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
 class Recommendation:
-    """A replica count that was wanted at a time (seconds since 1970), before behaviour."""
+    """A replica count or size (millicores) that was wanted at a time (s since 1970)."""
 
     time_s: float
     replicas: int
@@ -93,6 +95,26 @@ class LawMemory:
 
 
 @dataclass(frozen=True, slots=True)
+class Knobs:
+    """What is remembered of an app whose pods are resized, besides what every app has.
+
+    Attributes:
+        size: what pods were last meant to have; None before the first resize.
+        wishes, moves: of the size, in millicores; as `recommendations` and `actions` of replicas.
+        failed: raising by this knob is quarantined, or was lately.
+        lowering: the last one, while it is watched.
+        undone: a lowering that was undone lately.
+    """
+
+    size: Size | None = None
+    wishes: tuple[Recommendation, ...] = ()
+    moves: tuple[Action, ...] = ()
+    failed: Quarantine | None = None
+    lowering: Lowering | None = None
+    undone: Quarantine | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class AppMemory:
     """What is remembered of one app. Times are seconds since 1970.
 
@@ -106,6 +128,7 @@ class AppMemory:
         healthy_at_s: the last turn at which all objectives could be judged; None before that ever
             happened, and after a turn at which none was looked at.
         target_generation: of the target at the last turn.
+        knobs: of an app whose pods are resized, else None.
     """
 
     uid: str
@@ -122,6 +145,17 @@ class AppMemory:
     written: Written | None = None
     reverts: tuple[Revert, ...] = ()
     yielded: Yielded | None = None
+    knobs: Knobs | None = None
+
+    @property
+    def size(self) -> Size | None:
+        """What the pods were last meant to have."""
+        return self.knobs.size if self.knobs else None
+
+    @property
+    def quarantine(self) -> Quarantine | None:
+        """Why raising by a knob is quarantined, or was lately."""
+        return self.knobs.failed if self.knobs else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +187,9 @@ def aged(app: AppMemory, now_s: float) -> AppMemory:
     newest += [item.time_s for item in app.actions]
     newest += [law.stepped_at_s - CLOCK_SKEW_S for law in app.laws.values() if law.stepped_at_s]
     newest += [app.first_seen_s, app.acted_at_s or 0.0, app.counted_from_s]
+    knobs = app.knobs and _aged_knobs(app.knobs, now_s)
+    if knobs != app.knobs:
+        app = replace(app, knobs=knobs)
     if max(newest) <= now_s and min(oldest, default=now_s) > since_s:
         return app
     return replace(
@@ -165,12 +202,38 @@ def aged(app: AppMemory, now_s: float) -> AppMemory:
             for name, law in app.laws.items()
             if (law.stepped_at_s or 0.0) <= now_s + CLOCK_SKEW_S
         },
-        recommendations=tuple(r for r in app.recommendations if since_s < r.time_s <= now_s),
-        actions=tuple(
-            action if action.time_s <= now_s else replace(action, time_s=now_s)
-            for action in app.actions
-            if since_s < action.time_s
-        ),
+        recommendations=_recent(app.recommendations, now_s),
+        actions=_made(app.actions, now_s),
+    )
+
+
+def _recent(history: Sequence[Recommendation], now_s: float) -> tuple[Recommendation, ...]:
+    return tuple(item for item in history if now_s - HISTORY_S < item.time_s <= now_s)
+
+
+def _made(actions: Sequence[Action], now_s: float) -> tuple[Action, ...]:
+    return tuple(
+        action if action.time_s <= now_s else replace(action, time_s=now_s)
+        for action in actions
+        if now_s - HISTORY_S < action.time_s
+    )
+
+
+def _aged_knobs(knobs: Knobs, now_s: float) -> Knobs:
+    def known(one: Quarantine | None) -> Quarantine | None:
+        # The longest lasts as long as histories do, whatever became of the clock.
+        if one is None or now_s - one.until_s >= HISTORY_S:
+            return None
+        return one if one.until_s <= now_s + HISTORY_S else replace(one, until_s=now_s + HISTORY_S)
+
+    watched = knobs.lowering
+    return Knobs(
+        size=knobs.size,
+        wishes=_recent(knobs.wishes, now_s),
+        moves=_made(knobs.moves, now_s),
+        failed=known(knobs.failed),
+        lowering=watched if watched and watched.time_s <= now_s else None,
+        undone=known(knobs.undone),
     )
 
 
@@ -233,7 +296,31 @@ def _dump_app(app: AppMemory) -> dict[str, Any]:
             app.yielded.replicas,
             app.yielded.quiet_from_s,
         ],
+        **({"knobs": _dump_knobs(app.knobs)} if app.knobs else {}),
     }
+
+
+def _dump_knobs(knobs: Knobs) -> dict[str, Any]:
+    size, lowering = knobs.size, knobs.lowering
+    return {
+        "size": size and [size.cpu_m, size.memory_b],
+        "wishes": [[wish.time_s, wish.replicas] for wish in knobs.wishes],
+        "moves": [_dump_action(move) for move in knobs.moves],
+        "failed": knobs.failed and list(astuple(knobs.failed)),
+        "lowering": lowering and list(astuple(lowering)),
+        "undone": knobs.undone and list(astuple(knobs.undone)),
+    }
+
+
+def _load_knobs(row: Mapping[str, Any]) -> Knobs:
+    return Knobs(
+        size=row["size"] and Size(*row["size"]),
+        wishes=tuple(Recommendation(*item) for item in row["wishes"]),
+        moves=tuple(Action(*item) for item in row["moves"]),
+        failed=row["failed"] and Quarantine(*row["failed"]),
+        lowering=row["lowering"] and Lowering(*row["lowering"]),
+        undone=row["undone"] and Quarantine(*row["undone"]),
+    )
 
 
 def _dump_action(action: Action) -> list[float | int]:
@@ -257,6 +344,7 @@ def _load_app(row: Mapping[str, Any]) -> AppMemory:
         written=row["written"] and Written(*row["written"]),
         reverts=tuple(Revert(*item) for item in row["reverts"]),
         yielded=row["yielded"] and Yielded(*row["yielded"]),
+        knobs=_load_knobs(row["knobs"]) if "knobs" in row else None,
     )
 
 

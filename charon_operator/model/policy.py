@@ -12,6 +12,7 @@ from typing import Annotated, Any, Self
 from pydantic import Field, model_validator
 
 from charon_operator.model import wire
+from charon_operator.model.quantity import NonNegativeNumber
 from charon_operator.model.wire import Rule, Wire, rules
 from charon_operator.model.workload import Key
 
@@ -36,6 +37,13 @@ class FallbackStrategy(StrEnum):
 
     HOLD = "Hold"
     AT_LEAST = "AtLeast"
+
+
+class Knob(StrEnum):
+    """What of an app can be moved."""
+
+    RESOURCES = "Resources"
+    REPLICAS = "Replicas"
 
 
 class ScalingPolicy(Wire):
@@ -149,6 +157,50 @@ class Controller(Wire):
     )
 
 
+class Prices(Wire):
+    """What a running replica and each core of it cost, in any one currency."""
+
+    replica: NonNegativeNumber = Field(
+        default=0.1,
+        description='Price of a replica whatever its size, as "0.1".',
+        json_schema_extra={"default": "0.1"},
+    )
+    core: NonNegativeNumber = Field(
+        default=1.0,
+        description='Price of a core, as "1".',
+        json_schema_extra={"default": "1"},
+    )
+
+
+class Knobs(Wire):
+    """Which knob is moved first, and what decides between them. For apps with `resources`."""
+
+    order: list[Knob] = Field(
+        default=[Knob.RESOURCES, Knob.REPLICAS],
+        min_length=1,
+        max_length=2,
+        description=(
+            "Which knob is asked first when more is needed, and which is moved when both cost the "
+            "same. One that is not named comes last."
+        ),
+        json_schema_extra={"x-kubernetes-list-type": "set"},
+    )
+    prices: Prices = Field(
+        default_factory=Prices,
+        description="The cheapest replicas and size that serve the load are aimed at.",
+    )
+
+    @model_validator(mode="after")
+    def _named_once(self) -> Self:
+        if len(self.order) != len(set(self.order)):
+            raise ValueError("order has one knob twice")
+        return self
+
+    def first(self, knob: Knob) -> bool:
+        """Whether a knob is asked before the other one."""
+        return self.order[0] is knob
+
+
 class ControlPolicySpec(Wire):
     """What a ControlPolicy says."""
 
@@ -166,6 +218,10 @@ class ControlPolicySpec(Wire):
     lowering: Lowering = Field(default_factory=Lowering, description="Extra care when lowering.")
     fallback: Fallback = Field(
         default_factory=Fallback, description="What to do when metrics stay away."
+    )
+    knobs: Knobs = Field(
+        default_factory=Knobs,
+        description="Which of replicas and CPU is moved, for apps with `resources`.",
     )
 
 

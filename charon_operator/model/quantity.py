@@ -1,10 +1,11 @@
 """Numbers as users write them: strings of ASCII digits, read strictly.
 
-Reads: text of a resource. Gives: floats, or a QuantityError. Never: bare `float()`, which takes
-`nan`, `1_0` and digits of other scripts.
+Reads: text of a resource. Gives: floats, millicores, bytes, or a ValueError. Never: bare `float()`,
+which takes `nan`, `1_0` and digits of other scripts; a unit that nobody means (milli-bytes).
 """
 
 import re
+from collections.abc import Callable
 from typing import Annotated, Final
 
 from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
@@ -17,6 +18,19 @@ PERCENT_SENTENCE: Final = (
     'must be a percentage between "0" and "100", both excluded, in quotes, such as "95"'
 )
 _DECIMAL = re.compile(DECIMAL, re.ASCII)
+
+CPU: Final = r"^([0-9]{1,6}m|[0-9]{1,3}(\.[0-9]{1,3})?)$"
+CPU_SENTENCE: Final = (
+    'must be CPU between "10m" and "256", in cores or millicores, in quotes, such as "250m"'
+)
+MEMORY: Final = r"^[0-9]{1,15}(k|M|G|T|Ki|Mi|Gi|Ti)?$"
+MEMORY_SENTENCE: Final = (
+    'must be memory between "1Mi" and "16Ti", in bytes or with a unit, in quotes, such as "512Mi"'
+)
+_CPU_RANGE: Final = ("10m", "256")
+_MEMORY_RANGE: Final = ("1Mi", "16Ti")
+_BINARY: Final = {"Ti": 2**40, "Gi": 2**30, "Mi": 2**20, "Ki": 2**10}
+_UNITS: Final = {**_BINARY, "T": 10**12, "G": 10**9, "M": 10**6, "k": 10**3, "": 1}
 
 
 def parse(text: object) -> float:
@@ -34,6 +48,44 @@ def render(number: float) -> str:
     """Write a number so that `parse` gives it back: no exponent, no trailing zeros."""
     text = f"{number:.6f}".rstrip("0").rstrip(".")
     return "0" if text == "-0" else text
+
+
+def cpu(text: object) -> int:
+    """Read CPU, as `"250m"` or `"1.5"`, in millicores.
+
+    Raises:
+        ValueError: the text is no CPU quantity between 10m and 256 cores.
+    """
+    if isinstance(text, str) and re.fullmatch(CPU, text, re.ASCII):
+        whole = int(text[:-1]) if text.endswith("m") else round(float(text) * 1000)
+        if 10 <= whole <= 256_000:
+            return whole
+    raise ValueError(CPU_SENTENCE)
+
+
+def render_cpu(millicores: int) -> str:
+    """Write millicores so that `cpu` gives them back."""
+    return f"{millicores}m" if millicores % 1000 else str(millicores // 1000)
+
+
+def memory(text: object) -> int:
+    """Read memory, as `"512Mi"`, in bytes.
+
+    Raises:
+        ValueError: the text is no memory quantity between 1Mi and 16Ti.
+    """
+    if isinstance(text, str) and re.fullmatch(MEMORY, text, re.ASCII):
+        digits = text.rstrip("kMGTi")
+        size = int(digits) * _UNITS[text[len(digits) :]]
+        if 2**20 <= size <= 2**44:
+            return size
+    raise ValueError(MEMORY_SENTENCE)
+
+
+def render_memory(size: int) -> str:
+    """Write bytes so that `memory` gives them back, in the largest unit that is exact."""
+    unit = next((unit for unit, factor in _BINARY.items() if size % factor == 0), "")
+    return f"{size // _UNITS[unit]}{unit}"
 
 
 def _positive(number: float) -> float:
@@ -89,4 +141,28 @@ Percent = Annotated[
     BeforeValidator(lambda text: _percent(parse(text))),
     _WRITE,
     _schema(PERCENT_SENTENCE, r"^[0-9]{1,2}(\.[0-9]{1,6})?$", nonzero=True),
+]
+
+
+def _quantity(
+    read: Callable[[object], int], sentence: str, pattern: str, allowed: tuple[str, str]
+) -> tuple[BeforeValidator, WithJsonSchema]:
+    rule = (
+        f"self.matches('{pattern}') && quantity(self).compareTo(quantity('{allowed[0]}')) >= 0 && "
+        f"quantity(self).compareTo(quantity('{allowed[1]}')) <= 0"
+    )
+    schema = {
+        "type": "string",
+        "pattern": pattern,
+        "maxLength": 20,
+        "x-kubernetes-validations": [{"rule": rule.replace("\\", "\\\\"), "message": sentence}],
+    }
+    return BeforeValidator(read), WithJsonSchema(schema)
+
+
+_CPU_READ, _CPU_SCHEMA = _quantity(cpu, CPU_SENTENCE, CPU, _CPU_RANGE)
+_MEMORY_READ, _MEMORY_SCHEMA = _quantity(memory, MEMORY_SENTENCE, MEMORY, _MEMORY_RANGE)
+CpuQuantity = Annotated[int, _CPU_READ, PlainSerializer(render_cpu, return_type=str), _CPU_SCHEMA]
+MemoryQuantity = Annotated[
+    int, _MEMORY_READ, PlainSerializer(render_memory, return_type=str), _MEMORY_SCHEMA
 ]

@@ -7,6 +7,8 @@ None.
 from dataclasses import dataclass
 from enum import StrEnum
 
+from charon_operator.model import quantity
+
 
 @dataclass(frozen=True, slots=True)
 class Size:
@@ -17,6 +19,11 @@ class Size:
 
     cpu_m: int | None = None
     memory_b: int | None = None
+
+    def __str__(self) -> str:
+        cpu = "" if self.cpu_m is None else quantity.render_cpu(self.cpu_m)
+        memory = "" if self.memory_b is None else quantity.render_memory(self.memory_b)
+        return " and ".join(filter(None, (cpu, memory))) or "no size"
 
 
 class Resizing(StrEnum):
@@ -72,3 +79,8 @@ class Sizes:
     template: Size
     pods: tuple[SizedPod, ...] = ()
     problem: str = ""
+
+    @property
+    def sized(self) -> tuple[SizedPod, ...]:
+        """The running pods that may be resized."""
+        return tuple(pod for pod in self.pods if pod.running and not pod.refusal)

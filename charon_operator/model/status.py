@@ -70,6 +70,25 @@ class ReplicaStatus(Wire):
     desired: Count = Field(description="What the operator wants, after all limits.")
 
 
+class SizeStatus(Wire):
+    """CPU and memory of one container."""
+
+    cpu: Share | None = Field(default=None, description='CPU, as "500m".')
+    memory: Share | None = Field(default=None, description='Memory, as "1Gi".')
+
+
+class ResourcesStatus(SizeStatus):
+    """The size that pods are meant to have, and how many have it."""
+
+    container: Word = Field(description="Which container of the pods.")
+    template: SizeStatus | None = Field(
+        default=None,
+        description="What the pod template says; pods are born with it, and it is left alone.",
+    )
+    pods: Count = Field(default=0, description="Pods that run and may be resized.")
+    settled: Count = Field(default=0, description="Those of them that have that size.")
+
+
 class PendingActionStatus(Wire):
     """A write that was announced before it was made; after a crash it counts as made."""
 
@@ -121,7 +140,10 @@ class ChargedAppStatus(Wire):
     conditions: list[Condition] = Field(
         default_factory=list,
         max_length=16,
-        description="Ready, MetricsHealthy, ObjectivesMet, Actuating, OwnershipConflict.",
+        description=(
+            "Ready, MetricsHealthy, ObjectivesMet, Actuating, OwnershipConflict, and ResizeSettled "
+            "for an app whose pods are resized."
+        ),
         json_schema_extra=_BY_TYPE,
     )
     objectives: list[ObjectiveStatus] = Field(
@@ -132,6 +154,9 @@ class ChargedAppStatus(Wire):
     )
     replicas: ReplicaStatus | None = Field(
         default=None, description="The replica count now and as wanted."
+    )
+    resources: ResourcesStatus | None = Field(
+        default=None, description="The size of the pods, for an app whose pods are resized."
     )
     pending_action: PendingActionStatus | None = Field(
         default=None, description="A write that was announced and has not been seen in the target."

@@ -10,8 +10,10 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from charon_operator.model.app import Actuation, ChargedApp, Mode
+from charon_operator.model.decision import Resize
 from charon_operator.model.facts import AppFacts, ObjectiveVerdict, Outcome
 from charon_operator.model.reading import Missing, MissingReason
+from charon_operator.model.sizes import Resizing, Size, SizedPod
 from charon_operator.model.workload import Workload
 from charon_operator.names import ConditionType, Reason
 
@@ -30,6 +32,12 @@ _STORE_SAYS: Final = re.compile(r"(?:HTTP \d+|the store warns): (.*\S)", re.DOTA
 # Numbers and the series that happen to be named differ from turn to turn.
 _VARYING: Final = re.compile(r"\{[^{}]*(?:\}|$)|\S*\d\S*")
 _WORDS_CHARS: Final = 120
+_FAILED_RESIZES: Final = (
+    Reason.RESIZE_DEFERRED,
+    Reason.RESIZE_INFEASIBLE,
+    Reason.RESIZE_FAILED,
+    Reason.RESIZE_REFUSED,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +66,9 @@ class Aspect:
 
 
 def aspects(standing: Standing) -> tuple[Aspect, ...]:
-    """The five conditions; `Ready` sums up the others but for the objectives."""
+    """All conditions; `Ready` sums up the others but for the objectives and sizes."""
     others = (_metrics(standing), _objectives(standing), _actuating(standing), _owner(standing))
-    return (_ready(standing, others), *others)
+    return (_ready(standing, others), *others, *_resizes(standing))
 
 
 def dated(
@@ -188,6 +196,48 @@ def _owner(standing: Standing) -> Aspect:
     if conflict is None:
         return Aspect(kind, FALSE, Reason.SOLE_OWNER, "Nobody else is known to scale the target.")
     return Aspect(kind, TRUE, conflict.reason, conflict.message)
+
+
+def _resizes(standing: Standing) -> tuple[Aspect, ...]:
+    kind, app, resize = ConditionType.RESIZE_SETTLED, standing.facts.app, standing.outcome.resize
+    if not isinstance(app, ChargedApp) or app.spec.resources is None:
+        return ()
+    if app.spec.sized is None:
+        return (Aspect(kind, TRUE, Reason.RESIZES_OFF, "Sizes of pods are left alone (mode Off)."),)
+    sizes = standing.facts.sizes
+    if resize is None or resize.final is None:
+        problem = sizes.problem if sizes else ""
+        message = f"Sizes are not known: {problem or 'the pods have not been read yet'}."
+        return (Aspect(kind, UNKNOWN, Reason.NOT_YET_ASKED, message),)
+    if resize.reason in _FAILED_RESIZES:
+        return (Aspect(kind, FALSE, resize.reason, _why_not(resize)),)
+    refusals = sorted({pod.refusal for pod in sizes.pods if pod.refusal}) if sizes else []
+    if refusals:
+        message = f"Not every pod may be resized: {'; '.join(refusals)}"
+        return (Aspect(kind, FALSE, Reason.RESIZE_REFUSED, message),)
+    wanted, have = sized_pods(standing)
+    if have < wanted:
+        return (Aspect(kind, FALSE, Reason.RESIZING, "Pods are taking the size that is wanted."),)
+    return (Aspect(kind, TRUE, Reason.SETTLED, "Every pod has the size that is wanted."),)
+
+
+def sized_pods(standing: Standing) -> tuple[int, int]:
+    """How many pods may be resized, and how many of them have the size that is wanted."""
+    sizes, resize = standing.facts.sizes, standing.outcome.resize
+    if sizes is None or resize is None or resize.final is None:
+        return 0, 0
+    pods = sizes.sized
+    return len(pods), sum(pod.resizing is Resizing.SETTLED for pod in pods if _has(pod, resize))
+
+
+def _has(pod: SizedPod, resize: Resize) -> bool:
+    has, wanted = pod.actual or pod.asked, resize.final or Size()
+    return (wanted.cpu_m in (None, has.cpu_m)) and (wanted.memory_b in (None, has.memory_b))
+
+
+def _why_not(resize: Resize) -> str:
+    # The sentence up to its last `; ` has numbers that change with the load.
+    return resize.message.rpartition("; ")[2]
 
 
 def _advises(standing: Standing) -> bool:

@@ -5,14 +5,15 @@ nouns again. Never: a rounded float, a key that is there for nothing.
 """
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from charon_operator.model.app import ChargedApp, ChargedAppSpec
-from charon_operator.model.decision import Clamp, Decision, Past, PendingAction
+from charon_operator.model.decision import Clamp, Decision, Past, PendingAction, Resize
 from charon_operator.model.facts import AppFacts, Broken, Conflict, ObjectiveState, Outcome
 from charon_operator.model.policy import ControlPolicy, ControlPolicySpec
 from charon_operator.model.reading import Attainment, Missing, MissingReason, Reading, Sampled
+from charon_operator.model.sizes import Resizing, Size, SizedPod, Sizes
 from charon_operator.model.workload import Absent, Key, Rival, Rollout, Target, Workload
 from charon_operator.names import Reason
 
@@ -119,6 +120,8 @@ def variables_to_json(facts: AppFacts) -> Json:
         found["forcedAdvisory"] = facts.forced_advisory
     if facts.past != Past():
         found["past"] = _past(facts.past)
+    if facts.sizes is not None:
+        found["sizes"] = _sizes(facts.sizes)
     return found
 
 
@@ -138,6 +141,7 @@ def variables_from_json(row: Mapping[str, Any]) -> Json:
         ),
         "forced_advisory": row.get("forcedAdvisory", ""),
         "past": past_from_json(row["past"]) if "past" in row else Past(),
+        "sizes": sizes_from_json(row["sizes"]) if "sizes" in row else None,
     }
 
 
@@ -221,7 +225,82 @@ def outcome_to_json(outcome: Outcome) -> Json:
         found["blindFleet"] = True
     if outcome.settling:
         found["settling"] = outcome.settling
+    if outcome.resize is not None:
+        found["resize"] = resize_to_json(outcome.resize)
     return found
+
+
+def resize_to_json(resize: Resize) -> Json:
+    """What size was wanted; two are the same when these are, to the byte."""
+    found: Json = {
+        "decisionId": resize.decision_id,
+        "acts": resize.acts,
+        "container": resize.container,
+        "current": _size(resize.current),
+        "final": _size(resize.final),
+        "reason": resize.reason.value,
+        "message": resize.message,
+    }
+    if resize.clamps:
+        found["clamps"] = [_clamp(clamp) for clamp in resize.clamps]
+    if resize.give_back:
+        found["giveBack"] = list(resize.give_back)
+    return found
+
+
+def resize_from_json(row: Mapping[str, Any]) -> Resize:
+    """The size that `resize_to_json` was given."""
+    return Resize(
+        decision_id=row["decisionId"],
+        acts=row["acts"],
+        container=row["container"],
+        current=_size_from(row["current"]),
+        final=_size_from(row["final"]),
+        reason=Reason(row["reason"]),
+        message=row["message"],
+        clamps=tuple(
+            Clamp(c["limit"], c["before"], c["after"], c["detail"]) for c in row.get("clamps") or ()
+        ),
+        give_back=tuple(row.get("giveBack") or ()),
+    )
+
+
+def sizes_from_json(row: Mapping[str, Any]) -> Sizes:
+    """The sizes of a target's pods."""
+    template = _size_from(row["template"]) or Size()
+    pods = tuple(
+        SizedPod(
+            **{
+                **pod,
+                "asked": _size_from(pod["asked"]) or Size(),
+                "actual": _size_from(pod["actual"]),
+                "resizing": Resizing(pod["resizing"]),
+            }
+        )
+        for pod in row["pods"]
+    )
+    return Sizes(template, pods, row["problem"])
+
+
+def _sizes(sizes: Sizes) -> Json:
+    pods = [
+        {
+            **{field.name: getattr(pod, field.name) for field in dataclasses.fields(pod)},
+            "asked": _size(pod.asked),
+            "actual": _size(pod.actual),
+            "resizing": pod.resizing.value,
+        }
+        for pod in sizes.pods
+    ]
+    return {"template": _size(sizes.template), "pods": pods, "problem": sizes.problem}
+
+
+def _size(size: Size | None) -> list[int | None] | None:
+    return None if size is None else [size.cpu_m, size.memory_b]
+
+
+def _size_from(row: Sequence[int | None] | None) -> Size | None:
+    return None if row is None else Size(*row)
 
 
 def pending_to_json(pending: PendingAction) -> Json:
@@ -243,7 +322,8 @@ def pending_from_json(row: Mapping[str, Any]) -> PendingAction:
 def past_from_json(row: Mapping[str, Any]) -> Past:
     """What a status told of before."""
     pending = pending_from_json(row["pending"]) if "pending" in row else None
-    return Past(pending, row["decided"], row["yieldedTo"], row["yieldedAt"])
+    size = _size_from(row.get("size"))
+    return Past(pending, row["decided"], row["yieldedTo"], row["yieldedAt"], size)
 
 
 def _past(past: Past) -> Json:
@@ -254,6 +334,8 @@ def _past(past: Past) -> Json:
     }
     if past.pending is not None:
         found["pending"] = pending_to_json(past.pending)
+    if past.size is not None:
+        found["size"] = _size(past.size)
     return found
 
 

@@ -55,6 +55,15 @@ def scaled(outcome: Outcome) -> Event:
     return _event(outcome.key, outcome.uid, EventReason.SCALED, message, False)
 
 
+def resized(outcome: Outcome) -> Event | None:
+    """The Event of a size that was written; None where nothing was resized."""
+    resize = outcome.resize
+    if resize is None:
+        return None
+    message = f"{resize.message} (decision {resize.decision_id})"
+    return _event(outcome.key, outcome.uid, EventReason.RESIZED, message, False)
+
+
 def refused(outcome: Outcome, decision: Decision, detail: str) -> Event:
     """The Event of a write that was refused."""
     message = f"{decision.knob} {decision.current} -> {decision.final} was refused: {detail}"

@@ -8,8 +8,17 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from charon_operator.model.sizes import Size
+
 Json = Mapping[str, Any]
-_ATTENTION: Final = ("Ready", "MetricsHealthy", "ObjectivesMet", "Actuating", "OwnershipConflict")
+_ATTENTION: Final = (
+    "Ready",
+    "MetricsHealthy",
+    "ObjectivesMet",
+    "Actuating",
+    "OwnershipConflict",
+    "ResizeSettled",
+)
 # The status that means that all is well, by condition; True for the others.
 _WELL: Final = {"OwnershipConflict": ("False",), "Actuating": ("True", "False")}
 
@@ -40,9 +49,13 @@ def search(rows: Iterable[Json], app: str) -> Found:
                 for entry in row.get("apps", ()):
                     if entry.get("app") == app:
                         found.decided = (row["time"], entry)
-                        _remember(decided, entry["decision"]["decisionId"], found.decided)
+                        for move in (entry["decision"], entry.get("resize")):
+                            if move:
+                                _remember(decided, move["decisionId"], found.decided)
             case "write" if row.get("app") == app:
                 _take(found, decided.get(row["decisionId"]), row)
+            case "resize" if row.get("app") == app:
+                _take(found, decided.get(row["resize"]["decisionId"]), row)
     return found
 
 
@@ -106,6 +119,15 @@ def _replicas(told: Json) -> Iterator[str]:
     replicas = told.get("replicas")
     if isinstance(replicas, Mapping):
         yield f"Replicas: {replicas.get('current')} asked for, {replicas.get('desired')} wanted."
+    size = told.get("resources")
+    if isinstance(size, Mapping):
+        wanted, template = _told_size(size), _told_size(size.get("template") or {})
+        pods = f"{size.get('settled')} of {size.get('pods')} pods have it"
+        yield f"Size of {size.get('container')}: {wanted} ({pods}; the template says {template})."
+
+
+def _told_size(size: Json) -> str:
+    return " and ".join(str(size[name]) for name in ("cpu", "memory") if size.get(name)) or "none"
 
 
 def _decision(decision: Json) -> Iterator[str]:
@@ -151,6 +173,13 @@ def _entry(entry: Json, units: Json) -> Iterator[str]:
         yield f"{law} ({terms})." if terms else f"{law}."
     for clamp in decision.get("clamps", ()):
         yield f"{clamp['limit']}: {clamp['before']} -> {clamp['after']}, {clamp['detail']}."
+    resize = entry.get("resize")
+    if resize:
+        yield f"Size of {resize['container']}: {resize['message']}"
+        for clamp in resize.get("clamps", ()):
+            yield f"{clamp['limit']}: {clamp['before']} -> {clamp['after']}, {clamp['detail']}."
+        if resize.get("giveBack"):
+            yield f"Given back what they could not have: {', '.join(resize['giveBack'])}."
     if not decision["acts"] and decision["final"] != decision["current"]:
         why = entry.get("forcedAdvisory") or (entry.get("conflict") or {}).get("message")
         yield f"Not carried out: {why or 'the app is Advisory'}."
@@ -165,6 +194,14 @@ def _reading(name: str, reading: Any, unit: str) -> str:
 
 def _writes(writes: Sequence[Json], stamp: Any) -> Iterator[str]:
     for row in writes:
+        if "resize" in row:
+            move = f"size {_size(row['resize']['current'])} -> {_size(row['resize']['final'])}"
+            yield f"{stamp(row['time'])}  {move}: {row['outcome']}: {row['detail']}"
+            continue
         move = f"{row['knob']} {row['from']} -> {row['to']}"
         detail = f": {row['detail']}" if row.get("detail") else ""
         yield f"{stamp(row['time'])}  {move}: {row['outcome']}{detail}"
+
+
+def _size(size: Sequence[int | None] | None) -> str:
+    return str(Size(*size)) if size else "unknown"

@@ -12,15 +12,20 @@ import charon_operator
 from charon_operator import ports, settings
 from charon_operator.model import memory as memories
 from charon_operator.model.app import ChargedApp
-from charon_operator.model.decision import Decision
+from charon_operator.model.decision import Decision, Resize
 from charon_operator.model.facts import AppFacts, Broken, Outcome
 from charon_operator.model.memory import Action, FleetMemory
 from charon_operator.model.policy import ControlPolicy
 from charon_operator.model.workload import Absent, Key, Workload
 from charon_operator.record import encoding
-from charon_operator.record.encoding import decision_to_json, facts_from_json, facts_to_json
+from charon_operator.record.encoding import (
+    decision_to_json,
+    facts_from_json,
+    facts_to_json,
+    resize_to_json,
+)
 
-VERSION: Final = 2
+VERSION: Final = 3
 Row = Mapping[str, Any]
 
 
@@ -103,6 +108,20 @@ class Recorder:
         }
         self._sink.append([_row("write", now_s, turn_id, content)])
 
+    def resize(
+        self, turn_id: str, now_s: float, key: Key, resize: Resize, result: ports.WriteResult
+    ) -> None:
+        """Record a resize of a pod that was tried; `now_s` is what `turn.resized` was told."""
+        if self._idle:
+            return
+        content = {
+            "app": str(key),
+            "resize": encoding.resize_to_json(resize),
+            "outcome": result.outcome.value,
+            "detail": result.detail,
+        }
+        self._sink.append([_row("resize", now_s, turn_id, content)])
+
     def _entry(
         self, place: tuple[str, float, list[Row]], facts: AppFacts, outcome: Outcome
     ) -> dict[str, Any]:
@@ -161,13 +180,18 @@ class Start:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """A turn: what it was given, and the decisions it made, as `decision_to_json` has them."""
+    """A turn: what it was given, and the decisions it made, as `decision_to_json` has them.
+
+    Attributes:
+        resizes: as `resize_to_json` has them; None for an app whose pods are not resized.
+    """
 
     turn_id: str
     now_s: float
     facts: tuple[AppFacts, ...]
     decisions: tuple[Mapping[str, Any], ...]
     forgotten: tuple[Key, ...] = ()
+    resizes: tuple[Mapping[str, Any] | None, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +206,18 @@ class Write:
     detail: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Resized:
+    """A resize of a pod that was tried, and what came of it."""
+
+    turn_id: str
+    now_s: float
+    key: Key
+    resize: Resize
+    outcome: ports.WriteOutcome
+    detail: str = ""
+
+
 class Reader:
     """Turns rows, in their order, into what happened."""
 
@@ -190,7 +226,7 @@ class Reader:
         self._policies: dict[int, ControlPolicy | Broken] = {}
         self._workloads: dict[int, Workload | Absent] = {}
 
-    def read(self, row: Row) -> Start | Turn | Write | None:
+    def read(self, row: Row) -> Start | Turn | Write | Resized | None:
         """Read the next row; None when only other rows refer to it.
 
         Raises:
@@ -203,7 +239,7 @@ class Reader:
         except KeyError as error:
             raise ValueError(f"a {row.get('kind')} row without {error}") from None
 
-    def _read(self, row: Row) -> Start | Turn | Write | None:
+    def _read(self, row: Row) -> Start | Turn | Write | Resized | None:
         match row["kind"]:
             case "start":
                 return self._start(row)
@@ -217,6 +253,8 @@ class Reader:
                 return self._turn(row)
             case "write":
                 return self._write(row)
+            case "resize":
+                return self._resized(row)
         return None
 
     def _start(self, row: Row) -> Start:
@@ -232,6 +270,7 @@ class Reader:
             facts=tuple(self._facts(entry) for entry in row["apps"]),
             decisions=tuple(entry["decision"] for entry in row["apps"]),
             forgotten=tuple(encoding.key(text) for text in row.get("forget", ())),
+            resizes=tuple(entry.get("resize") for entry in row["apps"]),
         )
 
     def _facts(self, entry: Mapping[str, Any]) -> AppFacts:
@@ -248,15 +287,22 @@ class Reader:
         outcome = ports.WriteOutcome(row["outcome"])
         return Write(row["turn"], key, row["decisionId"], action, outcome, row["detail"])
 
+    def _resized(self, row: Row) -> Resized:
+        key, resize = encoding.key(row["app"]), encoding.resize_from_json(row["resize"])
+        outcome = ports.WriteOutcome(row["outcome"])
+        return Resized(row["turn"], row["time"], key, resize, outcome, row["detail"])
+
 
 __all__ = [
     "VERSION",
     "Reader",
     "Recorder",
+    "Resized",
     "Start",
     "Turn",
     "Write",
     "decision_to_json",
     "facts_from_json",
     "facts_to_json",
+    "resize_to_json",
 ]

@@ -13,6 +13,7 @@ from prometheus_client import core, registry
 
 from charon_operator.model.facts import AppFacts, Outcome
 from charon_operator.model.reading import Reading
+from charon_operator.model.sizes import Resizing, Size
 from charon_operator.model.workload import Key, Workload
 from charon_operator.names import Metric
 
@@ -65,6 +66,9 @@ class Metrics:
         self.writes = self._counter(
             Metric.API_WRITES, "Writes to the API server.", "resource", "outcome"
         )
+        self.resizes = self._counter(
+            Metric.RESIZES, "Resizes of pods that were tried, by outcome.", "outcome"
+        )
         self.status_failures = self._counter(
             Metric.STATUS_WRITE_FAILURES, "Writes of a status that failed, by outcome.", "outcome"
         )
@@ -115,7 +119,8 @@ class Metrics:
         for outcome in outcomes:
             decision = outcome.decision
             reasons[decision.reason.value] = reasons.get(decision.reason.value, 0) + 1
-            for clamp in decision.clamps:
+            clamps = (*decision.clamps, *(outcome.resize.clamps if outcome.resize else ()))
+            for clamp in clamps:
                 limits[str(clamp.limit)] = limits.get(str(clamp.limit), 0) + 1
         _add(self.decisions, reasons)
         _add(self.limited, limits)
@@ -192,6 +197,10 @@ _FAMILIES: Final[Mapping[Metric, tuple[str, tuple[str, ...]]]] = {
     Metric.DESIRED_REPLICAS: ("Replicas wanted, after limits.", _APP),
     Metric.RAW_REPLICAS: ("Replicas that the control law asked for, before limits.", _APP),
     Metric.CURRENT_REPLICAS: ("Replicas that the target asks for (spec.replicas).", _APP),
+    Metric.DESIRED_CPU: ("CPU that a pod is to have, in cores, after limits.", _APP),
+    Metric.CURRENT_CPU: ("CPU that pods were last meant to have, in cores.", _APP),
+    Metric.DESIRED_MEMORY: ("Memory that a pod is to have, in bytes, after limits.", _APP),
+    Metric.UNSETTLED_RESIZES: ("Pods that do not have what they were asked to take.", _APP),
     Metric.INDICATOR_VALUE: ("Value of an indicator, in its own unit.", _INDICATOR),
     Metric.INDICATOR_AGE: ("Age of the oldest sample that a value stands on.", _INDICATOR),
     Metric.INDICATOR_MISSING: ("1: an indicator has no usable value.", (*_INDICATOR, "reason")),
@@ -212,6 +221,7 @@ def _samples(view: View, now_s: float) -> Iterator[tuple[Metric, list[str], floa
             yield Metric.DESIRED_REPLICAS, app, decision.final
     if decision.raw is not None:
         yield Metric.RAW_REPLICAS, app, decision.raw
+    yield from _sizes(view, app)
     for name, one in facts.readings.items():
         if isinstance(one, Reading):
             yield Metric.INDICATOR_VALUE, [*app, name], one.value
@@ -222,6 +232,22 @@ def _samples(view: View, now_s: float) -> Iterator[tuple[Metric, list[str], floa
         if state.attainment is not None:
             yield Metric.OBJECTIVE_ATTAINMENT, [*app, state.name], state.attainment
             yield Metric.OBJECTIVE_COVERAGE, [*app, state.name], state.coverage
+
+
+def _sizes(view: View, app: list[str]) -> Iterator[tuple[Metric, list[str], float]]:
+    resize, sizes = view.outcome.resize, view.facts.sizes
+    if resize is None:
+        return
+    current, final = resize.current or Size(), resize.final or Size()
+    if final.cpu_m is not None:
+        yield Metric.DESIRED_CPU, app, final.cpu_m / 1000
+    if current.cpu_m is not None:
+        yield Metric.CURRENT_CPU, app, current.cpu_m / 1000
+    if final.memory_b is not None:
+        yield Metric.DESIRED_MEMORY, app, final.memory_b
+    if sizes is not None:
+        unsettled = sum(pod.resizing is not Resizing.SETTLED for pod in sizes.sized)
+        yield Metric.UNSETTLED_RESIZES, app, unsettled
 
 
 def _labels(key: Key) -> list[str]:

@@ -8,9 +8,12 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from charon_operator.model import quantity
+from charon_operator.model.app import ChargedApp
 from charon_operator.model.body import micro_time
 from charon_operator.model.decision import Decision
 from charon_operator.model.facts import ObjectiveState
+from charon_operator.model.sizes import Size
 from charon_operator.model.workload import Workload
 from charon_operator.names import ConditionType, Reason
 from charon_operator.record import conditions
@@ -59,6 +62,7 @@ def compose(standing: Standing, previous: Status, now_s: float) -> Json:
         "conditions": found,
         "objectives": _objectives(outcome.objectives, _items(previous, "objectives")),
         "replicas": replicas,
+        "resources": _resources(standing, previous.get("resources")),
         "pendingAction": None,
         "lastDecision": _last_decision(standing, previous.get("lastDecision"), now_s),
         "conflicts": []
@@ -122,7 +126,10 @@ def _state(status: Status) -> tuple[object, ...]:
         for item in _items(status, "conditions")
         if item.get("type") != ConditionType.ACTUATING
     )
-    return status.get("observedGeneration"), told, status.get("conflicts") or None
+    # A size that is wanted outlives a restart only in the status, so it is told before it is given.
+    resources = status.get("resources")
+    size = [resources.get(name) for name in ("cpu", "memory")] if resources else None
+    return status.get("observedGeneration"), told, status.get("conflicts") or None, size
 
 
 def _pods(status: Status) -> tuple[object, ...]:
@@ -133,6 +140,35 @@ def _pods(status: Status) -> tuple[object, ...]:
         if item.get("type") == ConditionType.ACTUATING
     )
     return bool(status.get("pendingAction")), actuating
+
+
+def _resources(standing: Standing, before: Any) -> Any:
+    """The size pods are meant to have; what is not known at this turn is told as it was."""
+    app, resize = standing.facts.app, standing.outcome.resize
+    if not isinstance(app, ChargedApp) or app.spec.sized is None:
+        return None
+    sizes = standing.facts.sizes
+    if sizes is None or resize is None or resize.final is None:
+        return before
+    pods, settled = conditions.sized_pods(standing)
+    # What only would be wanted of an app that does not act is no size that pods were given.
+    meant = resize.final if resize.acts else resize.current
+    return {
+        "container": resize.container,
+        **_size(meant or Size()),
+        "template": _size(sizes.template),
+        "pods": pods,
+        "settled": settled,
+    }
+
+
+def _size(size: Size) -> Json:
+    found = {}
+    if size.cpu_m is not None:
+        found["cpu"] = quantity.render_cpu(size.cpu_m)
+    if size.memory_b is not None:
+        found["memory"] = quantity.render_memory(size.memory_b)
+    return found
 
 
 def _last_decision(standing: Standing, before: Any, now_s: float) -> Any:

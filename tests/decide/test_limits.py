@@ -26,15 +26,20 @@ def situation(
     policy: dict[str, Any] | None = None,
     target: dict[str, Any] | None = None,
     memory: dict[str, Any] | None = None,
+    cap: int = 1000,
     **changes: Any,
 ) -> Situation:
+    spec = build.app(**(app or {})).spec
+    high = min(spec.replicas.max, cap)
     whole = Situation(
-        spec=build.app(**(app or {})).spec,
+        spec=spec,
         policy=build.policy(**(policy or {})).spec,
         workload=build.workload(current, **(target or {})),
         memory=replace(MEMORY, **(memory or {})),
         now_s=NOW_S,
-        cap=1000,
+        current=current,
+        low=min(spec.replicas.min, high),
+        high=high,
         missing={},
     )
     return replace(whole, **changes)
@@ -257,7 +262,10 @@ def test_limit_changes_the_wish_and_says_why(
 
 
 def test_limits_apply_in_the_order_of_their_names() -> None:
-    assert [name for name, _ in limits.CHAIN] == list(LimitName)
+    for chain in (limits.CHAIN, limits.SIZE_CHAIN, limits.MEMORY_CHAIN):
+        order = [name for name, _ in chain]
+        assert order == [name for name in LimitName if name in order]
+    assert {name for name, _ in (*limits.CHAIN, *limits.SIZE_CHAIN)} == set(LimitName)
 
 
 def test_fallback_raises_only_after_its_time() -> None:

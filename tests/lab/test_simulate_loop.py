@@ -86,7 +86,7 @@ def test_journal_when_its_last_line_was_cut_then_the_rest_is_replayed(tmp_path) 
     ("text", "words"),
     [
         ("", "no start row"),
-        ('{"v": 2, "kind": "turn", "time": 1, "turn": "a", "apps": []}\n', "no start row"),
+        ('{"v": 3, "kind": "turn", "time": 1, "turn": "a", "apps": []}\n', "no start row"),
         ('{"v": 99, "kind": "turn"}\n', "not a row of a journal"),
     ],
 )

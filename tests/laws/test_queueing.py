@@ -39,7 +39,8 @@ def sample(time_s: float, backlog: float, arrivals: float, **changes: Any) -> Sa
 
 def replicas(demand: Demand) -> int:
     assert demand.replicas is not None
-    return int(demand.replicas)
+    # As the turn makes whole replicas of it.
+    return math.ceil(demand.replicas - 1e-9)
 
 
 def first(parameters: QueueingParameters, seen: Sample) -> int:
