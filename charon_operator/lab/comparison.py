@@ -1,10 +1,12 @@
 """One example with replicas alone, with CPU alone, and with both, on the same loads and luck.
 
 Reads: an Example with `resources`, scenes. Gives: `Play`s, their means, and what both lose. Never:
-a scene that differs between the three, but for the pods that CPU alone begins with.
+a scene that differs between them, but for the pods of the yardstick.
 
-CPU alone cannot add pods, so it is given as many as the load's peak needs at the largest size, with
-the head-room of one square root: more than anyone knows beforehand.
+Replicas alone play twice: with pods of the template's size, and with pods as large as CPU may grow.
+CPU alone cannot add pods: it keeps those that are there at the beginning. Beside them stands a
+yardstick that knows the future: CPU alone, with as many pods from the beginning as the load's peak
+needs at the largest size, and the head-room of one square root.
 """
 
 import dataclasses
@@ -19,12 +21,15 @@ from charon_operator.lab import contest
 from charon_operator.lab.contest import Contender
 from charon_operator.lab.example import Example
 from charon_operator.lab.world import Scene
+from charon_operator.model.app import Capacity
 from charon_operator.model.policy import Prices
 from charon_operator.model.resources import Resources, ResizeMode
 
 REPLICAS: Final = "replicas"
+LARGE: Final = "large replicas"
 CPU: Final = "cpu"
 BOTH: Final = "both"
+PROVISIONED: Final = "provisioned"
 # Differences below this, in parts of the figure (attainment: of all time), are no losses.
 _SAME: Final = 0.01
 
@@ -34,7 +39,7 @@ class Play:
     """One run: which load and luck, by which knobs, and how it went.
 
     Attributes:
-        knobs: REPLICAS, CPU or BOTH.
+        knobs: REPLICAS, LARGE, CPU, BOTH or PROVISIONED.
         cost: replica-seconds and core-seconds at the policy's prices.
     """
 
@@ -72,26 +77,29 @@ class Loss:
 
 
 def plays(example: Example, load: str, scene: Scene) -> list[Play]:
-    """The three of them on one scene.
+    """All of them on one scene.
 
     Raises:
         SimulationError: the example moves one knob only, or its pods have no CPU limit.
     """
     sized = _sized(example)
-    fixed = _fixed(example, sized, max(scene.arrivals.rates))
-    count = fixed.app.spec.replicas.min
-    cast = (
-        (REPLICAS, _with(example, resources=sized.model_copy(update={"mode": ResizeMode.OFF}))),
-        (CPU, fixed),
-        (BOTH, example),
-    )
+    assert sized.cpu is not None
+    largest = sized.cpu.max / 1000
+    count = _provisioned(example, sized, max(scene.arrivals.rates))
     return [
+        _played((load, REPLICAS), _unsized(example, sized, scene.limit_cores or 0.0), scene),
         _played(
-            (load, knobs),
-            one,
-            dataclasses.replace(scene, replicas=count) if knobs == CPU else scene,
-        )
-        for knobs, one in cast
+            (load, LARGE),
+            _unsized(example, sized, largest),
+            dataclasses.replace(scene, limit_cores=largest),
+        ),
+        _played((load, CPU), _fixed(example, scene.replicas), scene),
+        _played((load, BOTH), example, scene),
+        _played(
+            (load, PROVISIONED),
+            _fixed(example, count),
+            dataclasses.replace(scene, replicas=count),
+        ),
     ]
 
 
@@ -111,7 +119,7 @@ def losses(found: Iterable[Mean]) -> list[Loss]:
     return [
         loss
         for of in by_load.values()
-        for alone in (REPLICAS, CPU)
+        for alone in (REPLICAS, LARGE, CPU, PROVISIONED)
         for loss in _lost(of[BOTH], of[alone])
     ]
 
@@ -127,13 +135,24 @@ def _sized(example: Example) -> Resources:
     return resources
 
 
-def _fixed(example: Example, resources: Resources, peak: float) -> Example:
-    """The example with as many pods as the peak needs at the largest size, and no others."""
+def _provisioned(example: Example, resources: Resources, peak: float) -> int:
+    """As many pods as the peak needs at the largest size, within bounds."""
     assert resources.cpu is not None
     load = peak / sizing.capacity(resources.curve or (), resources.cpu.max)
-    own = example.app.spec.replicas
-    count = min(own.max, max(own.min, math.ceil(load + math.sqrt(load))))
-    return _with(example, replicas=own.model_copy(update={"min": count, "max": count}))
+    bounds = example.app.spec.replicas
+    return min(bounds.max, max(bounds.min, math.ceil(load + math.sqrt(load))))
+
+
+def _unsized(example: Example, resources: Resources, limit_cores: float) -> Example:
+    """The example with pods that stay as they are born, and what one of them serves."""
+    serves = sizing.capacity(resources.curve or (), round(1000 * limit_cores))
+    off = resources.model_copy(update={"mode": ResizeMode.OFF})
+    return _with(example, resources=off, capacity_per_replica=Capacity(value=str(serves)))
+
+
+def _fixed(example: Example, count: int) -> Example:
+    bounds = example.app.spec.replicas.model_copy(update={"min": count, "max": count})
+    return _with(example, replicas=bounds)
 
 
 def _with(example: Example, **parts: object) -> Example:

@@ -27,6 +27,7 @@ class Score:
         core_seconds: integral of the CPU their pods hold; None where that is not known.
         lost: units lost (dropped, or in a queue whose pod ended).
         writes: changes of the replica count; reversals: of their direction.
+        resizes: pods that were set to another size, counted each time.
         latency_s: from the sample under a decision to its write, median; None without writes.
         dead_time_s: the pipeline's own: from the step to the first turn on a sample taken after it,
             be it by a millisecond, and that turn's write. None where no turn had one.
@@ -42,6 +43,7 @@ class Score:
     lost: int
     writes: int
     reversals: int
+    resizes: int
     latency_s: float | None
     dead_time_s: float | None
 
@@ -69,6 +71,7 @@ def score(trace: Trace, story: Story, *, threshold: float, end_s: float) -> Scor
         lost=played.dropped[-1] if played.dropped else 0,
         writes=len(done),
         reversals=sum(a != b for a, b in itertools.pairwise(ways)),
+        resizes=story.resized,
         latency_s=statistics.median(latencies) if latencies else None,
         dead_time_s=dead_time_s(trace.step_s, story),
     )
