@@ -23,13 +23,14 @@ from charon_operator.lab.example import Example
 from charon_operator.lab.world import Scene
 from charon_operator.model.app import Capacity
 from charon_operator.model.policy import Prices
-from charon_operator.model.resources import Resources, ResizeMode
+from charon_operator.model.resources import ResizeMode, Resources
 
 REPLICAS: Final = "replicas"
 LARGE: Final = "large replicas"
 CPU: Final = "cpu"
 BOTH: Final = "both"
 PROVISIONED: Final = "provisioned"
+ALONE: Final = (REPLICAS, LARGE, CPU)
 # Differences below this, in parts of the figure (attainment: of all time), are no losses.
 _SAME: Final = 0.01
 
@@ -62,6 +63,16 @@ class Mean:
     lost: float
     replica_seconds: float
     core_seconds: float
+    cost: float
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Total:
+    """One contender over all loads: its mean attainment, its longest stretch, its mean cost."""
+
+    knobs: str
+    attainment: float
+    longest_s: float
     cost: float
 
 
@@ -111,6 +122,31 @@ def means(played: Sequence[Play]) -> list[Mean]:
     return [_mean(load, knobs, group) for (load, knobs), group in groups.items()]
 
 
+def totals(found: Sequence[Mean]) -> dict[str, Total]:
+    """Over all loads, by knobs."""
+    by_knobs: dict[str, list[Mean]] = {}
+    for mean in found:
+        by_knobs.setdefault(mean.knobs, []).append(mean)
+    return {
+        knobs: Total(
+            knobs,
+            statistics.fmean(mean.attainment for mean in group),
+            max(mean.longest_s for mean in group),
+            statistics.fmean(mean.cost for mean in group),
+        )
+        for knobs, group in by_knobs.items()
+    }
+
+
+def best_alone(found: Sequence[Mean]) -> Total:
+    """The best single knob: chosen once for all loads, by attainment, among equals by cost."""
+    over = totals(found)
+    alone = [over[knobs] for knobs in ALONE]
+    most = max(total.attainment for total in alone)
+    near = (total for total in alone if total.attainment >= most - _SAME)
+    return min(near, key=lambda total: total.cost)
+
+
 def losses(found: Iterable[Mean]) -> list[Loss]:
     """Where both are worse than one alone, in any figure."""
     by_load: dict[str, dict[str, Mean]] = {}
@@ -119,7 +155,7 @@ def losses(found: Iterable[Mean]) -> list[Loss]:
     return [
         loss
         for of in by_load.values()
-        for alone in (REPLICAS, LARGE, CPU, PROVISIONED)
+        for alone in (*ALONE, PROVISIONED)
         for loss in _lost(of[BOTH], of[alone])
     ]
 

@@ -19,8 +19,8 @@ _RAMP_TO: Final = 600.0
 _RAMP_S: Final = 120.0
 _HOLD_S: Final = 60.0
 _BURST: Final = 240.0
-_BURST_S: Final = 15.0
-_BETWEEN_S: Final = 45.0
+_BURST_S: Final = 16.0
+_BETWEEN_S: Final = 44.0
 _BURSTS: Final = 4
 _NOISE: Final = 200.0
 _NOISE_S: Final = 300.0
@@ -40,7 +40,7 @@ def ramp(seed: int) -> Arrivals:
 
 
 def bursts(seed: int) -> Arrivals:
-    """60 a second, and 240 for 15 s in every minute, four times."""
+    """60 a second, and 240 for 16 s in every minute, four times."""
     one = [_BASE] * _pieces(_BETWEEN_S) + [_BURST] * _pieces(_BURST_S)
     return _joined([*one * _BURSTS, *[_BASE] * _pieces(_BETWEEN_S)])
 
