@@ -78,7 +78,7 @@ def cheapest(ground: Ground, demand: float) -> Plan:
     pairs = [Plan(n, ground.size_for(demand, n)) for n in range(fewest, most + 1)]
     # What is asked first bears the load where the price is the same.
     sign = 1 if ground.knobs.first(Knob.RESOURCES) else -1
-    return min(pairs, key=lambda plan: (ground.cost(plan), sign * plan.replicas))
+    return min(pairs, key=lambda plan: (round(ground.cost(plan), 9), sign * plan.replicas))
 
 
 def wanted(ground: Ground, demand: float) -> Plan:

@@ -111,7 +111,7 @@ def _turn(result: Replayed, item: journal.Turn, memory: FleetMemory, safety: Saf
     again = turn.turn(memory.forgetting(item.forgotten), moment, item.facts, safety)
     for outcome, recorded, size in zip(again.outcomes, item.decisions, item.resizes, strict=True):
         result.decisions += 1
-        resize = outcome.resize and journal.resize_to_json(outcome.resize)
+        resize = journal.resize_to_json(outcome.resize) if outcome.resize else None
         pairs = ((recorded, journal.decision_to_json(outcome.decision)), (size, resize))
         for before, after in ((_text(told), _text(found)) for told, found in pairs):
             if before != after:

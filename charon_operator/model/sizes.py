@@ -1,7 +1,7 @@
 """How large the containers of an app's pods are, and what became of asking for another size.
 
-Reads: nothing. Gives: `Size`, `SizedPod`, `Sizes`. Never: a guess; what is not set or not known is
-None.
+Reads: nothing. Gives: `Size`, `Span`, `SizedPod`, `Sizes`. Never: a guess; what is not set or not
+known is None.
 """
 
 from dataclasses import dataclass
@@ -24,6 +24,19 @@ class Size:
         cpu = "" if self.cpu_m is None else quantity.render_cpu(self.cpu_m)
         memory = "" if self.memory_b is None else quantity.render_memory(self.memory_b)
         return " and ".join(filter(None, (cpu, memory))) or "no size"
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Request and limit of one resource, in millicores or bytes; None where it is not set."""
+
+    request: int | None = None
+    limit: int | None = None
+
+    @property
+    def size(self) -> int | None:
+        """The limit, else the request."""
+        return self.request if self.limit is None else self.limit
 
 
 class Resizing(StrEnum):
@@ -49,6 +62,7 @@ class SizedPod:
         restarts: of that container.
         refusal: why this pod is never resized (no such container, BestEffort, a GPU), else empty.
         restarts_on_cpu, restarts_on_memory: `resizePolicy` RestartContainer.
+        cpu, memory: how request and limit stand to each other, which a resize keeps.
     """
 
     name: str
@@ -65,6 +79,8 @@ class SizedPod:
     refusal: str = ""
     restarts_on_cpu: bool = False
     restarts_on_memory: bool = False
+    cpu: Span = Span()
+    memory: Span = Span()
 
 
 @dataclass(frozen=True, slots=True)

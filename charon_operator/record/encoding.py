@@ -13,7 +13,7 @@ from charon_operator.model.decision import Clamp, Decision, Past, PendingAction,
 from charon_operator.model.facts import AppFacts, Broken, Conflict, ObjectiveState, Outcome
 from charon_operator.model.policy import ControlPolicy, ControlPolicySpec
 from charon_operator.model.reading import Attainment, Missing, MissingReason, Reading, Sampled
-from charon_operator.model.sizes import Resizing, Size, SizedPod, Sizes
+from charon_operator.model.sizes import Resizing, Size, SizedPod, Sizes, Span
 from charon_operator.model.workload import Absent, Key, Rival, Rollout, Target, Workload
 from charon_operator.names import Reason
 
@@ -275,6 +275,8 @@ def sizes_from_json(row: Mapping[str, Any]) -> Sizes:
                 "asked": _size_from(pod["asked"]) or Size(),
                 "actual": _size_from(pod["actual"]),
                 "resizing": Resizing(pod["resizing"]),
+                "cpu": Span(*pod["cpu"]),
+                "memory": Span(*pod["memory"]),
             }
         )
         for pod in row["pods"]
@@ -289,6 +291,8 @@ def _sizes(sizes: Sizes) -> Json:
             "asked": _size(pod.asked),
             "actual": _size(pod.actual),
             "resizing": pod.resizing.value,
+            "cpu": list(dataclasses.astuple(pod.cpu)),
+            "memory": list(dataclasses.astuple(pod.memory)),
         }
         for pod in sizes.pods
     ]
