@@ -127,8 +127,8 @@ def _state(status: Status) -> tuple[object, ...]:
         if item.get("type") != ConditionType.ACTUATING
     )
     # A size that is wanted outlives a restart only in the status, so it is told before it is given.
-    resources = status.get("resources")
-    size = [resources.get(name) for name in ("cpu", "memory")] if resources else None
+    found = status.get("resources")
+    size = [found.get(name) for name in ("cpu", "memory")] if isinstance(found, Mapping) else None
     return status.get("observedGeneration"), told, status.get("conflicts") or None, size
 
 
