@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol
 
+from charon_operator.model.sizes import Size, SizedPod, Sizes
 from charon_operator.model.workload import Absent, Key, Target, Workload
 
 
@@ -96,6 +97,14 @@ class Cluster(Protocol):
         self, target: Target, replicas: int, resource_version: str
     ) -> WriteResult:
         """Write `spec.replicas` by the scale subresource, on that very version of the target."""
+
+    async def pods(self, target: Target, container: str) -> Sizes | None:
+        """Read the sizes of a target's pods afresh; None when the API server does not answer."""
+
+    async def resize_pod(
+        self, target: Target, pod: SizedPod, container: str, size: Size
+    ) -> WriteResult:
+        """Ask a container of that very pod to take a size, on the version that was read."""
 
     async def patch_status(self, app: Key, uid: str, status: Mapping[str, Any]) -> WriteResult:
         """Merge-patch the status of that very ChargedApp (by uid)."""

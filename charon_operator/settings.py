@@ -117,7 +117,12 @@ class Lease(_Part):
 
 
 class Safety(_Part):
-    """Bounds that no ChargedApp can widen."""
+    """Bounds that no ChargedApp can widen.
+
+    Attributes:
+        resize_gpu_pods: resize pods with GPUs too; only where containers get them by CDI, as a
+            resize can take away a GPU that the older runtime hook gave.
+    """
 
     max_replicas: int = Field(default=1000, ge=1)
     denied_namespaces: list[str] = Field(
@@ -131,6 +136,7 @@ class Safety(_Part):
     quiet_seconds: float = Field(default=1800, gt=0)
     conflict_retries: int = Field(default=3, ge=0, le=10)
     write_concurrency: int = Field(default=16, ge=1, le=64)
+    resize_gpu_pods: bool = False
 
 
 class JournalFile(_Part):

@@ -18,6 +18,7 @@ VERBS: Final = {
     "validate": ("validate", "validate", "Check resources offline: schema, rules, PromQL."),
     "crds": ("crds", "crds", "Print or write the custom resource definitions."),
     "explain": ("explain", "explain", "Say in words why an app has the replicas it has."),
+    "drift": ("drift", "drift", "List containers that run with another size than born with."),
     "simulate": (
         "simulate",
         "simulate",

@@ -13,19 +13,19 @@ from typing import Any
 import click
 
 from charon_operator import names
+from charon_operator.cli import asking
 from charon_operator.errors import CharonError
 from charon_operator.record import explain as explaining
-
-_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
-_TIMEOUT_S = 10
 
 
 @click.command()
 @click.argument("app")
 @click.option("-n", "--namespace", help="Of the app. Default: that of the kubeconfig's context.")
-@click.option("--kubeconfig", type=_FILE, help="Default: what kubectl uses.")
+@click.option("--kubeconfig", type=asking.FILE, help="Default: what kubectl uses.")
 @click.option("--context", help="Context of the kubeconfig. Default: its current one.")
-@click.option("--journal", type=_FILE, help="The operator's journal: adds inputs, terms, writes.")
+@click.option(
+    "--journal", type=asking.FILE, help="The operator's journal: adds inputs, terms, writes."
+)
 @click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text")
 def explain(app: str, output: str, journal: Path | None, **where: Any) -> None:
     """Say in words why an app has the replicas it has.
@@ -75,58 +75,16 @@ def _read(
     app: str, namespace: str | None, kubeconfig: Path | None, context: str | None
 ) -> tuple[str, Mapping[str, Any]]:
     """The app's namespace and status."""
-    # Only this verb needs them, and the operator's image does not carry them.
-    try:
-        import pykube
-        import requests
-    except ImportError:
-        raise CharonError("this needs pykube-ng: pip install 'charon-operator[lab]'") from None
-    client, default = _login(kubeconfig, context)
-    where = namespace or default
-    try:
-        path = f"{names.CHARGED_APPS}/{app}"
-        answer = client.get(version=names.API_VERSION, namespace=where, url=path)
-    except (pykube.exceptions.PyKubeError, requests.RequestException, OSError) as error:
-        raise CharonError(f"{client.url} cannot be asked: {_cause(error)}; try kubectl") from None
-    if answer.status_code == 404:
+    server = asking.Server(kubeconfig, context)
+    where = namespace or server.namespace
+    found = server.find(names.API_VERSION, f"{names.CHARGED_APPS}/{app}", where)
+    if found is None:
         hint = f"see `kubectl get {names.CHARGED_APPS} -A`"
         raise CharonError(f"there is no ChargedApp {app} in namespace {where}: {hint}")
-    if not answer.ok:
-        raise CharonError(f"the API server refuses to show it: {_message(answer)}")
     try:
-        body = answer.json()
-        return str(body["metadata"]["namespace"]), body.get("status") or {}
-    except (AttributeError, LookupError, TypeError, ValueError):
-        raise CharonError(f"{client.url} answers like no Kubernetes API server") from None
-
-
-def _login(kubeconfig: Path | None, context: str | None) -> tuple[Any, str]:
-    """A client, and the namespace to look in when none is named."""
-    import pykube
-
-    where = str(kubeconfig) if kubeconfig else "the kubeconfig"
-    try:
-        found = pykube.KubeConfig.from_file(str(kubeconfig)) if kubeconfig else None
-        config = found or pykube.KubeConfig.from_env()
-        if context and context not in config.contexts:
-            there = ", ".join(config.contexts) or "none"
-            raise CharonError(f"{where} has no context {context!r}; it has: {there}")
-        if context:
-            config.set_current_context(context)
-        return pykube.HTTPClient(config, timeout=_TIMEOUT_S), str(config.namespace)
-    except CharonError:
-        raise
-    except Exception as error:
-        # pykube checks nothing of a kubeconfig: whatever is wrong shows as any kind of error.
-        what = type(error).__name__
-        raise CharonError(f"{where} cannot be used ({what}); try kubectl with it") from None
-
-
-def _message(answer: Any) -> str:
-    try:
-        return str(answer.json().get("message"))[:256]
-    except (ValueError, AttributeError):
-        return f"HTTP {answer.status_code}"
+        return str(found["metadata"]["namespace"]), found.get("status") or {}
+    except (LookupError, TypeError):
+        raise server.alien() from None
 
 
 def _rows(journal: Path) -> Iterator[Mapping[str, Any]]:
@@ -144,11 +102,3 @@ def _rows(journal: Path) -> Iterator[Mapping[str, Any]]:
 def _stamp(seconds: float) -> str:
     moment = datetime.datetime.fromtimestamp(seconds, datetime.UTC)
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def _cause(error: BaseException) -> str:
-    """What went wrong at first: the errors around it tell of urllib3's objects."""
-    while error.__context__ is not None:
-        error = error.__context__
-    told = getattr(error, "strerror", None) or str(error) or type(error).__name__
-    return str(told).splitlines()[0][:256]

@@ -68,7 +68,12 @@ async def serve(configured: settings.Settings, options: Options) -> None:
     stop = asyncio.Event()
     with _signals(stop):
         identity = f"{socket.gethostname()}-{uuid.uuid4().hex[:8]}"
-        client = await kube.connect(options.kubeconfig, options.context, instance=identity)
+        client = await kube.connect(
+            options.kubeconfig,
+            options.context,
+            instance=identity,
+            resize_gpu_pods=configured.safety.resize_gpu_pods,
+        )
         async with client, MimirClient(configured.mimir) as source:
             operator = _Operator(configured, options, client, source, identity)
             await operator.run(stop)

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from charon_operator import ports
+from charon_operator.model.sizes import Size, SizedPod, Sizes
 from charon_operator.model.workload import Absent, Key, Target, Workload
 from charon_operator.ports import WriteOutcome, WriteResult
 
@@ -32,6 +33,16 @@ class DryRunCluster:
         self, target: Target, replicas: int, resource_version: str
     ) -> WriteResult:
         """Say that a scaling was done."""
+        return _DONE
+
+    async def pods(self, target: Target, container: str) -> Sizes | None:
+        """Read the sizes of a target's pods afresh."""
+        return await self._cluster.pods(target, container)
+
+    async def resize_pod(
+        self, target: Target, pod: SizedPod, container: str, size: Size
+    ) -> WriteResult:
+        """Say that a resize was asked for."""
         return _DONE
 
     async def patch_status(self, app: Key, uid: str, status: Mapping[str, Any]) -> WriteResult:

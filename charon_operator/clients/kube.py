@@ -9,15 +9,19 @@ import asyncio
 import math
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import quote
 
 from charon_operator import names, ports
-from charon_operator.clients import kube_access, kube_lease, kube_wire
+from charon_operator.actuate import resize
+from charon_operator.clients import kube_access, kube_lease, kube_pods, kube_wire
 from charon_operator.clients.kube_wire import Answer, Call
 from charon_operator.model import body
+from charon_operator.model.pod import Wanted
+from charon_operator.model.sizes import Size, SizedPod, Sizes
 from charon_operator.model.workload import Absent, Key, Target, Workload
 from charon_operator.ports import WriteOutcome, WriteResult
 
@@ -39,6 +43,7 @@ class KubeClient:
         timeout_s: deadline of every call.
         max_body_bytes: of an answer; an object in etcd has at most 1.5 MiB.
         instance: who posts events, as a pod's name.
+        resize_gpu_pods: pods with devices may be resized too.
 
     Attributes:
         fence: seconds for which writes are allowed still (`Leader.remaining_s`); no write begins
@@ -52,12 +57,14 @@ class KubeClient:
         timeout_s: float = 10.0,
         max_body_bytes: int = 8 * 2**20,
         instance: str = names.FIELD_MANAGER,
+        resize_gpu_pods: bool = False,
     ) -> None:
         self.access = access
         self.wire = kube_wire.Wire(access, max_body_bytes)
         self.fence: Callable[[], float] = lambda: math.inf
         self._timeout_s = timeout_s
         self._instance = instance
+        self._resize_gpu_pods = resize_gpu_pods
         self._versions: dict[Key, tuple[str, str]] = {}
 
     async def get(self, path: str, **query: str) -> Answer:
@@ -91,6 +98,23 @@ class KubeClient:
         }
         call = Call("PATCH", f"{_path(target)}/scale", patch, kube_wire.MERGE, query=_MANAGER)
         return await self._write(call)
+
+    async def pods(self, target: Target, container: str) -> Sizes | None:
+        """Read the sizes of a target's pods afresh; None when the API server does not answer."""
+        wanted = Wanted(container, self._resize_gpu_pods)
+        return await kube_pods.read(self.get, _path(target), target.namespace, wanted)
+
+    async def resize_pod(
+        self, target: Target, pod: SizedPod, container: str, size: Size
+    ) -> WriteResult:
+        """Ask a container of that very pod to take a size, on the version that was read."""
+        patch = resize.patch(pod, container, size)
+        if isinstance(patch, resize.Refused):
+            return WriteResult(WriteOutcome.REFUSED, detail=patch.detail)
+        result = await self._write(kube_pods.resize(target.namespace, pod, patch))
+        if result.outcome is WriteOutcome.REFUSED and "cannot patch resource" in result.detail:
+            return replace(result, detail=f"{kube_pods.REMEDY}: {result.detail}")
+        return result
 
     async def patch_status(self, app: Key, uid: str, status: Mapping[str, Any]) -> WriteResult:
         """Merge-patch the status of that very ChargedApp; GONE if another one has its name now.

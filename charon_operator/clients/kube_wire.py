@@ -21,6 +21,7 @@ from charon_operator.ports import WriteOutcome, WriteResult
 
 JSON = "application/json"
 MERGE = "application/merge-patch+json"
+STRATEGIC = "application/strategic-merge-patch+json"
 # Answers a write with the object's metadata alone: nothing else of it is read.
 METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json"
 

@@ -22,9 +22,9 @@ from tests.testbed_fixtures import wait_may, wait_until
 
 pytestmark = [pytest.mark.testbed, pytest.mark.usefixtures("policies")]
 Body = dict[str, Any]
-_OPERATOR = f"system:serviceaccount:{chart.NAMESPACE}:{chart.RELEASE}"
+OPERATOR = f"system:serviceaccount:{chart.NAMESPACE}:{chart.RELEASE}"
 # The fence's own words: a refusal without them came from something else.
-_FENCED = "the charon operator"
+FENCED = "the charon operator"
 
 _USERS = """
 apiVersion: rbac.authorization.k8s.io/v1
@@ -74,7 +74,7 @@ def policies(ship_bed: testbed.Testbed, crds: None) -> Iterator[None]:
     documents = [d for d in chart.documents() if d["kind"] in (*wanted, *admission)]
     ship_bed.apply(yaml.safe_dump_all(documents))
     wait_until(lambda: _in_force(ship_bed), "both policies to be in force")
-    wait_may(ship_bed, _OPERATOR, "patch", "--subresource=scale", "statefulsets")
+    wait_may(ship_bed, OPERATOR, "patch", "--subresource=scale", "statefulsets")
     yield
     ship_bed.kubectl("delete", "--wait=false", "-f", "-", input=yaml.safe_dump_all(documents))
     ship_bed.kubectl("delete", "namespace", chart.NAMESPACE, "--timeout=60s")
@@ -86,7 +86,7 @@ def _in_force(bed: testbed.Testbed) -> bool:
     create = ("create", "--dry-run=server", "-n", chart.NAMESPACE)
     body = json.dumps(bad_input.APP)
     app_told = bed.kubectl(*create, "--as=outsider", "-f", "-", input=body, check=False)
-    account = f"--as={_OPERATOR}"
+    account = f"--as={OPERATOR}"
     all_rights = "--as-group=system:masters"
     other_told = bed.kubectl(*create, account, all_rights, "configmap", "probe", check=False)
     return "may not scale" in app_told and "nothing else" in other_told
@@ -226,10 +226,10 @@ def unbound(ship_bed: testbed.Testbed, operator: httpx.Client) -> Iterator[httpx
         "--clusterrole=cluster-admin",
         f"--serviceaccount={account}",
     )
-    wait_may(ship_bed, _OPERATOR, "*", "*")
+    wait_may(ship_bed, OPERATOR, "*", "*")
     yield operator
     ship_bed.kubectl("delete", "clusterrolebinding", "mistake")
-    wait_may(ship_bed, _OPERATOR, "*", "*", may=False)
+    wait_may(ship_bed, OPERATOR, "*", "*", may=False)
 
 
 def patch(client: httpx.Client, path: str, body: Body) -> httpx.Response:
@@ -280,7 +280,7 @@ def test_fence_closes_system_namespaces_and_the_operator_itself(
         try:
             refused = patch(unbound, f"{path}/scale", {"spec": {"replicas": 3}})
             assert refused.status_code == 403, refused.text
-            assert _FENCED in refused.text
+            assert FENCED in refused.text
         finally:
             ship_bed.kubectl("delete", "deployment", name, "-n", space, "--wait=false")
 
@@ -296,7 +296,7 @@ def leaves(schema: Body, shared: Body, path: tuple[str, ...] = (), depth: int = 
         yield path, schema
 
 
-def _other(schema: Body) -> Any:
+def other(schema: Body) -> Any:
     kind = schema.get("type")
     return {"integer": 7, "boolean": True, "array": [], "object": {"x": "y"}}.get(str(kind), "x")
 
@@ -308,7 +308,7 @@ def test_fence_refuses_a_change_of_any_field_of_a_deployment(
     path, _ = targets(workloads)
     tried = 0
     for leaf, schema in leaves(shared["io.k8s.api.apps.v1.Deployment"], shared):
-        body: Any = _other(schema)
+        body: Any = other(schema)
         for name in reversed(leaf):
             body = {name: body}
         for address in (path, f"{path}/status"):
@@ -316,7 +316,7 @@ def test_fence_refuses_a_change_of_any_field_of_a_deployment(
             # A change that is not valid is refused before any policy is asked.
             assert answer.status_code in (400, 403, 409, 422, 500), (leaf, answer.text)
             if answer.status_code == 403:
-                assert _FENCED in answer.text, (leaf, answer.text)
+                assert FENCED in answer.text, (leaf, answer.text)
                 tried += 1
     assert tried > 100
 

@@ -67,6 +67,7 @@ BAD_VALUES = {
     "a switch in words": "crds.install=maybe",
     "a port beyond ports": "service.port=70000",
     "an interval without a unit": "serviceMonitor.interval=a5",
+    "a knob in words": "knobs.resources.enabled=InPlace",
     "a cap of nothing": "settings.safety.max_replicas=0",
 }
 
@@ -126,6 +127,14 @@ def test_operator_reads_no_secret_no_config_and_no_pod() -> None:
     }
     assert not reads & {"/secrets", "/configmaps", "/pods", "/nodes"}
     assert not any("*" in what for what in reads)
+
+
+def test_resizing_pods_is_a_right_that_is_asked_for() -> None:
+    with_it = chart.documents("--set", "knobs.resources.enabled=true")
+    assert rules_of(with_it) - rules_of(chart.documents()) == {
+        ("ClusterRole", "/pods", "list"),
+        ("ClusterRole", "/pods/resize", "patch"),
+    }
 
 
 def test_watching_some_namespaces_gives_no_rights_in_others() -> None:
