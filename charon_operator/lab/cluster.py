@@ -90,16 +90,15 @@ class Cluster:
             self._generation += 1
             self.advance(now_s, {})
 
-    def resize(self, name: str, size: Size, now_s: float) -> bool:
-        """Ask for another CPU limit of one pod; whether there is such a pod, with a limit."""
+    def resize(self, name: str, size: Size, now_s: float) -> None:
+        """Ask for another CPU limit of a pod; nothing comes of it where it has none, or is gone."""
         pod = self._pods.get(name)
         if pod is None or pod.asked_m is None or size.cpu_m is None:
-            return False
+            return
         if size.cpu_m != pod.asked_m:
             pod.asked_m, pod.since_s, pod.due_s = size.cpu_m, now_s, None
             pod.versions += 1
             self._grant(now_s)
-        return True
 
     def advance(self, now_s: float, states: Mapping[str, PodState]) -> None:
         """Take in the pods' states; create, terminate and remove what is due."""

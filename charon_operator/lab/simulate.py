@@ -5,9 +5,10 @@ with rows as the live journal has them. Never: a decision of its own, a clock, a
 """
 
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from charon_operator.actuate import resize as actuate
 from charon_operator.lab.readings import Indicators
 from charon_operator.lab.trace import Trace
 from charon_operator.lab.world import Scene, World
@@ -17,7 +18,6 @@ from charon_operator.model.decision import Resize
 from charon_operator.model.facts import AppFacts, Outcome
 from charon_operator.model.memory import Action, FleetMemory
 from charon_operator.model.policy import ControlPolicy
-from charon_operator.model.sizes import Size, SizedPod, Sizes
 from charon_operator.ports import WriteOutcome, WriteResult
 from charon_operator.record import journal
 from charon_operator.settings import Safety
@@ -108,7 +108,7 @@ class _Player:
         """What the turn decided on, a write later; nothing takes time where nothing is written."""
         world, resize = self._world, outcome.resize
         self._last = None if resize is None else (moment.turn_id, resize)
-        patches = resize is not None and any(_patches(resize, world.cluster.sizes()))
+        patches = resize and actuate.writes(resize, world.cluster.sizes(), None)
         if outcome.decision.moves or patches:
             world.advance(world.now_s + world.scene.pipeline.write_s)
         if outcome.decision.moves:
@@ -119,8 +119,8 @@ class _Player:
     def _resize(self, turn_id: str, resize: Resize) -> None:
         """Patch every pod that was asked for another size than is decided on."""
         world, key = self._world, self._app.key
-        for pod, size in _patches(resize, world.cluster.sizes()):
-            world.cluster.resize(pod.name, size, world.now_s)
+        for write in actuate.writes(resize, world.cluster.sizes(), None):
+            world.cluster.resize(write.pod.name, write.size, world.now_s)
             result = WriteResult(WriteOutcome.WRITTEN)
             self._memory = turn.resized(self._memory, key, resize, result.outcome, world.now_s)
             self._recorder.resize(turn_id, world.now_s, key, resize, result)
@@ -132,11 +132,3 @@ class _Player:
         action = Action(world.now_s, decision.current, decision.final)
         self._memory = turn.acted(self._memory, self._app.key, action, result.outcome)
         self._recorder.write(moment.turn_id, world.now_s, self._app.key, decision, result)
-
-
-def _patches(resize: Resize, sizes: Sizes) -> Iterator[tuple[SizedPod, Size]]:
-    """Which pods are to be set to which size."""
-    for pod in sizes.sized if resize.acts else ():
-        wanted = pod.actual if pod.name in resize.give_back else resize.final
-        if wanted is not None and wanted != pod.asked:
-            yield pod, wanted
