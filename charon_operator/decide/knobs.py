@@ -38,7 +38,7 @@ class Ground:
         ready: replicas that serve now.
         replicas, cpu_m: bounds, both included.
         curve: what a pod serves at a size.
-        settled: no pod is starting and no size is on its way.
+        settled: no pod is starting, no size is on its way, and nothing forbids to lower.
     """
 
     now: Plan

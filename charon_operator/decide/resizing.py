@@ -20,6 +20,7 @@ from charon_operator.model.policy import Knob
 from charon_operator.model.reading import Reading, Readings
 from charon_operator.model.resources import MemoryLowering, Resources
 from charon_operator.model.sizes import Resizing, Size, SizedPod, Sizes
+from charon_operator.names import LimitName
 
 # Memory above what is used, and the share of it that a step of memory is at most.
 _HEADROOM = 1.15
@@ -34,6 +35,7 @@ class Footing:
         size: what pods were last meant to have; None where that is not known.
         per_pod: what one of the pods that are there serves on average, units a second, or None.
         give_back: names of pods that cannot have what they were asked to take.
+        barred: pods are not raised: the knob is quarantined, or some pods may not be resized.
     """
 
     resources: Resources
@@ -41,6 +43,7 @@ class Footing:
     size: Size | None
     per_pod: float | None
     give_back: tuple[str, ...] = ()
+    barred: bool = False
 
     @property
     def cpu_m(self) -> int | None:
@@ -73,8 +76,8 @@ def stand(
     if sizes is not None and sizes.problem:
         return replace(memory, knobs=Knobs()), Footing(resources, sizes, None, None)
     known = quarantine.judged(memory.knobs or Knobs(), resources, sizes, now_s)
-    barred = known.failed is not None and known.failed.active_at(now_s)
-    if barred and sizes is not None:
+    failed = known.failed is not None and known.failed.active_at(now_s)
+    if failed and sizes is not None:
         known = replace(known, size=_largest(_actual(sizes.sized)) or known.size)
     size = _managed(resources, known.size, _seen(sizes))
     footing = Footing(
@@ -82,7 +85,8 @@ def stand(
         sizes,
         size,
         _per_pod(resources, sizes, size),
-        _given_back(resources, sizes, size, now_s) if barred else (),
+        _given_back(resources, sizes, size, now_s) if failed else (),
+        barred=failed or _some_refuse(sizes),
     )
     return replace(memory, knobs=known), footing
 
@@ -183,9 +187,7 @@ def _of_size(situation: Situation, current: int, bounds: tuple[int, int], unit: 
 def _ground(situation: Situation, footing: Footing) -> Ground:
     resources, cpu_m, workload = footing.resources, footing.cpu_m or 0, situation.workload
     assert resources.cpu is not None
-    failed = situation.memory.quarantine
-    barred = failed is not None and failed.active_at(situation.now_s)
-    high = max(resources.cpu.min, cpu_m) if barred else resources.cpu.max
+    high = max(resources.cpu.min, cpu_m) if footing.barred else resources.cpu.max
     return Ground(
         now=Plan(situation.current, cpu_m),
         ready=min(workload.ready, situation.current),
@@ -193,14 +195,23 @@ def _ground(situation: Situation, footing: Footing) -> Ground:
         cpu_m=(resources.cpu.min, min(high, resources.cpu.max)),
         curve=resources.curve or (),
         knobs=situation.policy.knobs,
-        settled=settled(footing) and not workload.warming,
+        settled=settled(footing) and not workload.warming and _may_lower(situation),
+    )
+
+
+def _may_lower(situation: Situation) -> bool:
+    """Whether a lowering could follow: an exchange of one knob for the other ends with one."""
+    return not any(
+        limit(situation, situation.current - 1)
+        for name, limit in limits.SIZE_CHAIN
+        if limit and name in (*limits.GUARDS, LimitName.HOLD)
     )
 
 
 def _shortfall(footing: Footing, cpu_m: int) -> float:
     """How many times more is needed, as pods that could not be raised serve less than is meant."""
     meant = sizing.capacity(footing.resources.curve or (), cpu_m)
-    served = footing.per_pod if footing.give_back else None
+    served = footing.per_pod if footing.barred else None
     return meant / served if served else 1.0
 
 
@@ -281,6 +292,10 @@ def _per_pod(resources: Resources, sizes: Sizes | None, size: Size | None) -> fl
     if not served:
         return sizing.capacity(resources.curve, size.cpu_m)
     return sum(served) / len(served)
+
+
+def _some_refuse(sizes: Sizes | None) -> bool:
+    return sizes is not None and any(pod.running and pod.refusal for pod in sizes.pods)
 
 
 def _given_back(

@@ -150,5 +150,8 @@ def _size_message(
     failed = situation.memory.quarantine
     if failed and failed.active_at(situation.now_s) and failed.detail not in why:
         why.append(failed.detail)
+    refusals = sorted({pod.refusal for pod in footing.sizes.pods} - {""}) if footing.sizes else []
+    if refusals:
+        why.append(f"not raised, as not every pod may be resized: {refusals[0]}")
     wish = _wish(situation, winner, found.plan)
     return f"{reason} {move}: {'; '.join([wish, *why])}."

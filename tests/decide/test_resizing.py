@@ -287,6 +287,13 @@ def test_size_that_cannot_be_had_is_given_back_and_replicas_cover(
     assert "sizes are not raised for 60 s" in resize.message
 
 
+def test_pods_that_may_not_be_resized_are_made_up_for_by_replicas() -> None:
+    some = Sizes(Size(200), (pod("p0"), pod("p1", refusal="it has a GPU")))
+    _, outcome, resize = decided(facts(2, 60.0, 1000.0, some), 1000.0)
+    assert (cpu(resize), outcome.decision.final) == (200, 6)
+    assert "not every pod may be resized: it has a GPU" in resize.message
+
+
 def test_size_that_is_put_off_is_waited_for_first() -> None:
     known, _, resize = decided(facts(2, 60.0, 1000.0, pods(2)), 1000.0)
     known = wrote(known, resize, 1000.0)
@@ -384,6 +391,28 @@ def test_lowering_that_did_harm_is_undone_once(changes: dict[str, Any], undone: 
         assert resize.clamps[-1].limit == "LoweringUndone"
         _, _, resize = decided(queue(1, 32.0, now_s + 90, pods(1, 800)), now_s + 90, known)
         assert cpu(resize) == 320
+
+
+def test_lowering_of_replicas_that_did_harm_is_undone_too() -> None:
+    known, outcome, _ = decided(queue(3, 20.0, 1000.0, pods(3, 100)), 1000.0)
+    assert outcome.decision.final == 2
+    known = build.wrote(known, outcome, 1000.0)
+    asked = queue(2, 20.0, 1030.0, pods(2, 100), seen={"queued": 11.0})
+    known, outcome, _ = decided(asked, 1030.0, known)
+    assert outcome.decision.final == 3
+    assert "after a lowering from 3 replicas without more load" in outcome.decision.message
+
+
+def test_nothing_is_exchanged_while_a_lowering_could_not_follow() -> None:
+    dear = {"rules": {"knobs": {"prices": {"replica": "10", "core": "1"}}}}
+    _, _, resize = decided(queue(2, 40.0, 1000.0, pods(2), **dear), 1000.0)
+    assert cpu(resize) == 400
+    app = sized(
+        bindings={"backlog": "queued", "arrivals": "arrivals"},
+        holds=[{"name": "pause", "direction": "Down"}],
+    )
+    _, _, resize = decided(queue(2, 40.0, 1000.0, pods(2), app=app, **dear), 1000.0)
+    assert cpu(resize) == 200
 
 
 @pytest.mark.parametrize(
