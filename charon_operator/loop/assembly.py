@@ -80,6 +80,7 @@ class Assembly:
                 broken_queries=broken,
                 forced_advisory=self._gates.forced(app.key.namespace),
                 past=Past() if app.key in memory.apps else book.past,
+                sizes=book.sizes,
             )
         except Exception as error:
             _log.exception("Facts of %s could not be assembled", app.key)

@@ -14,6 +14,7 @@ from charon_operator.model.decision import Past
 from charon_operator.model.facts import Broken
 from charon_operator.model.policy import ControlPolicy
 from charon_operator.model.reading import Attainment
+from charon_operator.model.sizes import Sizes
 from charon_operator.observe.queries import AppQueries
 from charon_operator.record.metrics import View
 
@@ -35,7 +36,7 @@ class Told:
     seen: Status
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Book:
     """One app. Times are monotonic seconds.
 
@@ -50,6 +51,10 @@ class Book:
         moving: a move of its target is waiting or under way; it takes no turn meanwhile.
         telling: a status is waiting or under way.
         refused: why the last move was refused, else empty.
+        sizes: of its pods, as last listed; None when that failed or nobody asked.
+        listed_at_s: when its pods were last listed.
+        resize_turn: the turn whose size its pods are brought to; empty while they may not be.
+        resizing: a resize of its pods is waiting or under way.
         lock: one status at a time.
     """
 
@@ -70,4 +75,9 @@ class Book:
     refused: str = ""
     moves: Backoff = field(default_factory=Backoff)
     statuses: Backoff = field(default_factory=Backoff)
+    resizes: Backoff = field(default_factory=Backoff)
+    sizes: Sizes | None = None
+    listed_at_s: float = 0.0
+    resize_turn: str = ""
+    resizing: bool = False
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)

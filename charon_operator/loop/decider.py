@@ -12,7 +12,7 @@ from typing import Protocol
 
 from charon_operator import ports, settings
 from charon_operator.loop import turn
-from charon_operator.model.decision import Decision
+from charon_operator.model.decision import Decision, Resize
 from charon_operator.model.facts import AppFacts, Outcome
 from charon_operator.model.memory import Action, FleetMemory
 from charon_operator.model.workload import Key
@@ -100,6 +100,14 @@ class Decider:
         self.memory = turn.acted(self.memory, key, action, result.outcome)
         with self._recording():
             self._recorder.write(turn_id, now_s, key, decision, result)
+
+    def resized(self, turn_id: str, key: Key, resize: Resize, result: ports.WriteResult) -> None:
+        """Remember and record a size that pods were asked to take."""
+        now_s = self._clock.wall_s()
+        told = (result.outcome, now_s, result.detail)
+        self.memory = turn.resized(self.memory, key, resize, *told)
+        with self._recording():
+            self._recorder.resize(turn_id, now_s, key, resize, result)
 
     @contextlib.contextmanager
     def _recording(self) -> Iterator[None]:

@@ -5,7 +5,8 @@ the writer. Never: a blocking call, a turn that waits for a write, an app that w
 fault; deadlines are monotonic.
 
     every period, for all apps of one period and tenant together:
-        roster -> queries -> readings -> facts -> turn (journal) -> intents, writes, statuses
+        roster -> queries, pods -> readings, sizes -> facts -> turn (journal) -> intents, writes,
+        statuses
 """
 
 import asyncio
@@ -20,6 +21,7 @@ from charon_operator.loop.book import Book
 from charon_operator.loop.decider import Decider, Keeper
 from charon_operator.loop.gates import Gates, Leading
 from charon_operator.loop.outbox import Outbox
+from charon_operator.loop.resizer import Resizer
 from charon_operator.loop.roster import Roster
 from charon_operator.loop.schedule import Group
 from charon_operator.loop.snapshot import Snapshot
@@ -75,14 +77,18 @@ class Fleet:
         safety = configured.safety
         self._decider = Decider(journal, safety, clock, self.metrics, leader.identity)
         self._assembly = Assembly(snapshot, gates, configured.mimir)
+        self._roster = Roster(snapshot, clock, configured.mimir)
+        world = (cluster, snapshot, clock)
         self._writer = Writer(
             self._outbox,
-            (cluster, snapshot, clock),
+            world,
             self._decider,
             (gates, self._assembly, safety),
             self.metrics,
+            self._roster.again,
         )
-        self._roster = Roster(snapshot, clock, configured.mimir)
+        tellers = (gates, self._writer.teller)
+        self._resizer = Resizer(self._outbox, world, self._decider, tellers, self.metrics)
         self._turning: dict[Group, asyncio.Task[None]] = {}
         self._attaining: set[asyncio.Task[None]] = set()
         self._prompt_at_s = 0.0
@@ -119,6 +125,16 @@ class Fleet:
         finally:
             await self._outbox.pause(_GRACE_S)
 
+    async def look_once(self) -> None:
+        """What is looked at between turns, now, and every write that follows; for tests."""
+        self._outbox.start()
+        try:
+            self._resizer.look_again(self._roster.books.values())
+            await self._resizer.looked()
+            await self._outbox.drained()
+        finally:
+            await self._outbox.pause(_GRACE_S)
+
     # When.
 
     def _tick(self) -> None:
@@ -134,6 +150,7 @@ class Fleet:
                 if not self._begin(due.group, due.keys):
                     self.metrics.turns_skipped.inc()
             self._prompt(now_s)
+            self._resizer.look_again(self._roster.books.values())
         except Exception:
             # Whatever it is, the next tick is a second away and has nothing of this one.
             _log.exception("The fleet's loop failed; it goes on")
@@ -189,6 +206,7 @@ class Fleet:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await self._resizer.close()
         await self._outbox.close(_GRACE_S)
 
     # What.
@@ -199,7 +217,9 @@ class Fleet:
             books = [book for book in self._roster.of(keys) if not book.moving]
             await self._compile(books)
             asked = {book.app.key: book.app for book in books if not self._assembly.is_stale(book)}
-            readings = await self._read(group, books)
+            readings, _ = await asyncio.gather(
+                self._read(group, books), self._resizer.read(books, self._timeout_s(group))
+            )
             # Meanwhile an app may have gone or changed: an answer to its old queries says nothing
             # of the new ones. What has changed has a prompt turn of its own.
             books = [
@@ -228,7 +248,7 @@ class Fleet:
         asks = self._asks(books)
         if not asks:
             return {}
-        timeout_s = min(self._settings.mimir.timeout_seconds, _GATHER_SHARE * group.period_s)
+        timeout_s = self._timeout_s(group)
         try:
             async with asyncio.timeout(timeout_s + 1.0):
                 return await self._gatherer.readings(asks, self._clock.wall_s(), timeout_s)
@@ -236,6 +256,9 @@ class Fleet:
             # Nothing read is a state that the turn knows: it holds, and may raise.
             _log.exception("Gathering failed")
             return {}
+
+    def _timeout_s(self, group: Group) -> float:
+        return min(self._settings.mimir.timeout_seconds, _GATHER_SHARE * group.period_s)
 
     def _asks(self, books: Iterable[Book]) -> list[gather.Ask]:
         found = []
@@ -265,6 +288,7 @@ class Fleet:
                 book.view = View(one, outcome, now_s)
                 self._watch_ages(book, one, now_s)
                 self._writer.follow(book, turn_id, group.period_s)
+                self._resizer.follow(book, turn_id, group.period_s)
 
     def _watch_ages(self, book: Book, facts: AppFacts, now_s: float) -> None:
         """The pipeline's own dead time: how old a sample is when it is first decided on."""

@@ -67,7 +67,10 @@ class Gates:
         acts = now.spec.mode is Mode.ACTIVE and not now.deleting
         return same and acts and not self.forced(now.key.namespace)
 
+    def is_new(self, book: Book, period_s: float) -> bool:
+        """Whether an app is only looked at, as it is in its first full period."""
+        return self._clock.monotonic_s() < book.known_since_s + period_s
+
     def rests(self, book: Book, period_s: float) -> bool:
-        """Whether an app is only looked at for now: its first full period, or a back-off."""
-        now_s = self._clock.monotonic_s()
-        return now_s < book.known_since_s + period_s or now_s < book.moves.until_s
+        """Whether a target is only looked at for now: its first full period, or a back-off."""
+        return self.is_new(book, period_s) or self._clock.monotonic_s() < book.moves.until_s

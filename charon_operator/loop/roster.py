@@ -30,7 +30,8 @@ class Roster:
     Attributes:
         books: by key.
         schedule: when they are due.
-        changed: keys that are new, whose spec or policy has changed, or whose back-off has ended.
+        changed: keys that are new, whose spec or policy has changed, whose back-off has
+            ended, or whose decision was too old to be carried out.
     """
 
     def __init__(self, snapshot: Snapshot, clock: ports.Clock, mimir: settings.Mimir) -> None:
@@ -75,6 +76,11 @@ class Roster:
         self.schedule.arrange(groups, now_s)
         return gone
 
+    def again(self, key: Key) -> None:
+        """Have an app decided on again at once: what was decided has come to nothing."""
+        if key in self.books:
+            self.changed.add(key)
+
     def rouse(self) -> None:
         """Note whose back-off has ended since the last time: its period may be an hour."""
         before_s, self._rested_at_s = self._rested_at_s, self._clock.monotonic_s()
@@ -97,7 +103,7 @@ class Roster:
         # By value: a list that is read anew brings every policy as another object.
         if app is not book.app or policy != book.policy:
             # Another spec or policy is another question: an old refusal is no answer to it.
-            book.refused, book.moves = "", Backoff()
+            book.refused, book.moves, book.resizes = "", Backoff(), Backoff()
             self.changed.add(key)
         book.app, book.policy = app, policy
 

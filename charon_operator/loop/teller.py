@@ -60,6 +60,28 @@ class Teller:
             wanted = status.intent(standing, previous, self._clock.wall_s())
             return await self._write(book, view, previous, status.changes(previous, wanted))
 
+    async def announce_size(self, book: Book, view: View) -> WriteResult:
+        """Write the size that pods are about to get, if the status does not say it already."""
+        async with book.lock:
+            previous = self._previous(book)
+            standing = Standing(view.facts, view.outcome, book.refused)
+            wanted = status.compose(standing, previous, self._clock.wall_s())
+            # The rest of the status may tell of a move of replicas that is under way.
+            patch = status.changes(previous, {"resources": wanted["resources"]})
+            if not patch:
+                return WriteResult(WriteOutcome.WRITTEN)
+            return await self._write(book, view, previous, patch)
+
+    def may_follow(self, book: Book, result: WriteResult, *, raises: bool) -> bool:
+        """Whether a move may follow what became of its intent."""
+        if result.outcome is WriteOutcome.WRITTEN:
+            return True
+        _log.warning("app=%s intent not written: %s", book.app.key, result.detail)
+        # A status nobody can write must not keep an app from what it needs; after a crash it is
+        # the lowering that has to wait, and that waits from the start anyway.
+        again = result.outcome is WriteOutcome.REFUSED or book.statuses.failures > 1
+        return again and raises
+
     def post(self, event: Event) -> None:
         """Queue an Event, unless it was posted lately or there are too many."""
         if self._admission.admits(event, self._clock.monotonic_s()):

@@ -10,6 +10,7 @@ at the very moment of writing.
 
 import functools
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from charon_operator import ports, settings
@@ -23,7 +24,7 @@ from charon_operator.loop.gates import Gates
 from charon_operator.loop.outbox import Outbox, Urgency
 from charon_operator.loop.snapshot import Snapshot
 from charon_operator.loop.teller import Teller
-from charon_operator.model.workload import Workload
+from charon_operator.model.workload import Key, Workload
 from charon_operator.ports import WriteOutcome, WriteResult
 from charon_operator.record import events
 from charon_operator.record.metrics import Metrics, View
@@ -51,7 +52,7 @@ class _Move:
 
 
 class Writer:
-    """Carries out what turns decide."""
+    """Carries out what turns decide on replicas; `again` asks for a turn of an app at once."""
 
     def __init__(
         self,
@@ -60,8 +61,10 @@ class Writer:
         decider: Decider,
         judges: tuple[Gates, Assembly, settings.Safety],
         metrics: Metrics,
+        again: Callable[[Key], None],
     ) -> None:
         self._outbox = outbox
+        self._again = again
         self._cluster, self._snapshot, self._clock = world
         self._decider = decider
         self._gates, self._assembly, self._safety = judges
@@ -121,7 +124,11 @@ class Writer:
         """What to write now, if it still may be written at all."""
         outcome = move.view.outcome
         # Decided again, it may not be wanted any more, or its target be gone.
-        if not outcome.decision.moves or self._clock.monotonic_s() >= move.expires_s:
+        if not outcome.decision.moves:
+            return None
+        if self._clock.monotonic_s() >= move.expires_s:
+            # Its period may be an hour.
+            self._again(move.book.app.key)
             return None
         if not self._gates.may_move(move.book, outcome.generation):
             return None
@@ -130,14 +137,8 @@ class Writer:
     async def _announce(self, move: _Move) -> bool:
         """Write the intent. False: the move must not be made."""
         result = await self.teller.announce(move.book, move.view)
-        if result.outcome is WriteOutcome.WRITTEN:
-            return True
         decision = move.view.outcome.decision
-        _log.warning("app=%s intent not written: %s", move.book.app.key, result.detail)
-        again = result.outcome is WriteOutcome.REFUSED or move.book.statuses.failures > 1
-        if again and decision.final > decision.current:
-            # A status nobody can write must not keep an app from what it needs; after a crash it
-            # is the lowering that has to wait, and that waits from the start anyway.
+        if self.teller.may_follow(move.book, result, raises=decision.final > decision.current):
             return True
         self._back_off(move, result.outcome)
         return False

@@ -7,6 +7,7 @@ tests/operator.
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from charon_operator import settings
@@ -14,6 +15,7 @@ from charon_operator.loop.fleet import Fleet
 from charon_operator.loop.snapshot import Kind, Snapshot
 from charon_operator.model import body as bodies
 from charon_operator.model.reading import Attainment, Missing, MissingReason, Reading, Sampled
+from charon_operator.model.sizes import Size, SizedPod, Sizes
 from charon_operator.model.workload import Absent, Key, Target, Workload
 from charon_operator.observe import batch, gather
 from charon_operator.ports import Event, WriteOutcome, WriteResult
@@ -118,11 +120,17 @@ class Cluster:
         self.events: list[Event] = []
         self.on_scale: Callable[[Target], WriteResult | None] = lambda _: None
         self.on_status: Callable[[Key], WriteResult | None] = lambda _: None
+        self.on_pods: Callable[[Target], bool] = lambda _: True
+        self.on_resize: Callable[[SizedPod], WriteResult | None] = lambda _: None
+        self.sizes: dict[Target, Sizes] = {}
         self.hang: dict[str, asyncio.Event] = {}
         self.statuses: dict[Key, dict[str, Any]] = {}
 
     def scaled(self) -> list[tuple[str, int]]:
         return [what for kind, what in self.log if kind == "scale"]
+
+    def resized(self) -> list[tuple[str, Size]]:
+        return [what for kind, what in self.log if kind == "resize"]
 
     def put(self, body: dict[str, Any], *, seen: bool = True) -> None:
         target = Target(body["kind"], body["metadata"]["namespace"], body["metadata"]["name"])
@@ -157,6 +165,32 @@ class Cluster:
         again = cluster_bodies.meta(target.name, target.namespace, **known)
         self.put({**written, "metadata": again, "status": status})
         return WriteResult(WriteOutcome.WRITTEN, meta["resourceVersion"])
+
+    async def pods(self, target: Target, container: str) -> Sizes | None:
+        self.log.append(("pods", target.name))
+        if not self.on_pods(target):
+            return None
+        return self.sizes.get(target, Sizes(Size(), problem="there is no such container"))
+
+    async def resize_pod(
+        self, target: Target, pod: SizedPod, container: str, size: Size
+    ) -> WriteResult:
+        found = self.on_resize(pod)
+        self.log.append(("resize", (pod.name, size)))
+        if found is not None:
+            return found
+        sizes = self.sizes[target]
+        versions = {one.name: one.resource_version for one in sizes.pods}
+        if versions.get(pod.name) != pod.resource_version:
+            return WriteResult(WriteOutcome.CONFLICT)
+        version = f"{pod.resource_version}+"
+        done = replace(pod, asked=size, actual=size, resource_version=version)
+        self.put_pods(target, *(done if one.name == pod.name else one for one in sizes.pods))
+        return WriteResult(WriteOutcome.WRITTEN, version)
+
+    def put_pods(self, target: Target, *pods: SizedPod) -> None:
+        template = self.sizes[target].template if target in self.sizes else pods[0].asked
+        self.sizes[target] = Sizes(template, pods)
 
     async def patch_status(self, app: Key, uid: str, status: Mapping[str, Any]) -> WriteResult:
         found = self.on_status(app)
@@ -209,6 +243,11 @@ class World:
     async def step(self, after_s: float = PERIOD_S) -> None:
         self.clock.now_s += after_s
         await self.fleet.turn_once()
+
+    async def look(self, after_s: float = 2.0) -> None:
+        """What happens between turns after some seconds."""
+        self.clock.now_s += after_s
+        await self.fleet.look_once()
 
     async def observed(self) -> None:
         """The first full period, in which nothing is written."""

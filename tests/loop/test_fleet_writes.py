@@ -4,7 +4,7 @@ import pytest
 
 from charon_operator import names
 from charon_operator.loop.snapshot import Kind
-from charon_operator.model.workload import Target
+from charon_operator.model.workload import Key, Target
 from charon_operator.names import ConditionType
 from charon_operator.ports import WriteOutcome, WriteResult
 from tests.loop import cluster_bodies
@@ -274,3 +274,23 @@ async def test_metrics_when_gone_then_the_app_is_held_and_says_so() -> None:
     assert world.cluster.scaled() == []
     assert world.condition(ConditionType.METRICS_HEALTHY) == ("False", "MissingMetrics")
     assert [event.reason for event in world.cluster.events] == ["MetricsMissing"]
+
+
+async def test_move_when_too_old_to_be_made_then_is_decided_again_at_once() -> None:
+    world = World()
+    await world.observed()
+    changed = world.fleet._roster.changed
+    changed.clear()
+
+    def late(_: Target) -> WriteResult:
+        world.clock.now_s += 60
+        return WriteResult(WriteOutcome.CONFLICT)
+
+    world.cluster.on_scale = late
+    world.store.values["app-0"] = 500.0
+    await world.step()
+    assert len(world.cluster.scaled()) == 1
+    assert changed == {Key("ns", "app-0")}
+    world.cluster.on_scale = lambda _: None
+    await world.step(0)
+    assert world.cluster.scaled()[1:] == [("app-0", 5)]

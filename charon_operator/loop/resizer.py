@@ -1,0 +1,249 @@
+"""Pods of apps that are resized: listed with the queries, set to the size that a turn decided.
+
+Reads: an app's last turn, its pods. Gives: sizes for the next turn, and resizes of pods through the
+outbox. Never: a change of size whose intent was not written, a resize that a gate forbids at the
+very moment of writing, or a call between turns for an app whose pods are all there and settled.
+
+    turn -> intent (status) -> pods/resize, some at a time
+    pods on their way -> listed again every `_LOOK_AGAIN_S` -> those that run now: pods/resize
+"""
+
+import asyncio
+import functools
+import logging
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from charon_operator import ports
+from charon_operator.actuate import resize as resizes
+from charon_operator.actuate.resize import PodWrite
+from charon_operator.loop.book import Book
+from charon_operator.loop.decider import Decider
+from charon_operator.loop.gates import Gates
+from charon_operator.loop.outbox import Outbox, Urgency
+from charon_operator.loop.snapshot import Snapshot
+from charon_operator.loop.teller import Teller
+from charon_operator.model.app import ChargedApp
+from charon_operator.model.decision import Resize
+from charon_operator.model.sizes import Sizes
+from charon_operator.model.workload import Workload
+from charon_operator.names import Reason
+from charon_operator.ports import WriteOutcome, WriteResult
+from charon_operator.record import events
+from charon_operator.record.metrics import Metrics, View
+
+_log = logging.getLogger(__name__)
+
+# A pod that runs now is resized within 5 s: this, a tick of the loop, a list and a write.
+_LOOK_AGAIN_S: Final = 2.0
+_LOOK_TIMEOUT_S: Final = 5.0
+# However many apps wait for pods that never come, no more than this is asked at once.
+_AT_ONCE: Final = 16
+# What keeps the others from being tried again, the worst first; a pod that moved on is no failure.
+_FAILURES: Final = (WriteOutcome.REFUSED, WriteOutcome.UNREACHABLE)
+
+
+class Resizer:
+    """Carries out what turns decide on sizes."""
+
+    def __init__(
+        self,
+        outbox: Outbox,
+        world: tuple[ports.Cluster, Snapshot, ports.Clock],
+        decider: Decider,
+        tellers: tuple[Gates, Teller],
+        metrics: Metrics,
+    ) -> None:
+        self._outbox = outbox
+        self._cluster, self._snapshot, self._clock = world
+        self._decider = decider
+        self._gates, self._teller = tellers
+        self._metrics = metrics
+        self._looking: dict[Book, asyncio.Task[None]] = {}
+
+    async def read(self, books: Iterable[Book], timeout_s: float) -> None:
+        """List the pods of the apps whose pods are resized; where that fails nothing is known."""
+        limit = asyncio.Semaphore(_AT_ONCE)
+
+        async def one(book: Book) -> None:
+            book.sizes = None
+            book.sizes = await self._listed(book, timeout_s, limit)
+
+        await asyncio.gather(*(one(book) for book in books if _container(book)))
+
+    def follow(self, book: Book, turn_id: str, period_s: float) -> None:
+        """Do what an app's last turn calls for: resize its pods, or nothing."""
+        # In its first period an app is only looked at.
+        new = self._gates.is_new(book, period_s)
+        book.resize_turn = "" if new else turn_id
+        self._act(book)
+
+    def look_again(self, books: Iterable[Book]) -> None:
+        """List again, between turns, the pods of apps that are not all there and settled."""
+        now_s = self._clock.monotonic_s()
+        due = [book for book in books if self._is_due(book, now_s)]
+        # Whoever waits for longest goes first.
+        due.sort(key=lambda book: book.listed_at_s)
+        for book in due[: max(0, _AT_ONCE - len(self._looking))]:
+            task = asyncio.create_task(self._look(book))
+            self._looking[book] = task
+            task.add_done_callback(functools.partial(self._looked, book))
+
+    async def looked(self) -> None:
+        """Wait until every list that was begun between turns is over."""
+        await asyncio.gather(*self._looking.values())
+
+    async def close(self) -> None:
+        """End what was begun between turns."""
+        tasks = list(self._looking.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    # Looking.
+
+    async def _look(self, book: Book) -> None:
+        sizes = await self._listed(book, _LOOK_TIMEOUT_S, asyncio.Semaphore())
+        if sizes is not None:
+            book.sizes = sizes
+            self._act(book)
+
+    def _looked(self, book: Book, _: asyncio.Task[None]) -> None:
+        self._looking.pop(book, None)
+
+    async def _listed(self, book: Book, timeout_s: float, limit: asyncio.Semaphore) -> Sizes | None:
+        app, container = book.app, _container(book)
+        if not container or not isinstance(app, ChargedApp):
+            return None
+        if not isinstance(self._snapshot.workload(app.target), Workload):
+            return None
+        try:
+            async with asyncio.timeout(timeout_s), limit:
+                book.listed_at_s = self._clock.monotonic_s()
+                return await self._cluster.pods(app.target, container)
+        except TimeoutError:
+            _log.warning("app=%s pods were not listed within %.1f s", app.key, timeout_s)
+        except Exception:
+            # A fault of ours on one app stays with it.
+            _log.exception("app=%s its pods could not be listed", app.key)
+        return None
+
+    def _is_due(self, book: Book, now_s: float) -> bool:
+        waits = now_s < book.listed_at_s + _LOOK_AGAIN_S or now_s < book.resizes.until_s
+        if waits or book.resizing or book in self._looking:
+            return False
+        wanted = self._wanted(book)
+        if wanted is None:
+            return False
+        resize, workload = wanted
+        sizes = book.sizes
+        if sizes is None or len(sizes.pods) < workload.replicas or workload.warming:
+            return True
+        return not resizes.settled(resize, sizes)
+
+    # Acting.
+
+    def _wanted(self, book: Book) -> tuple[Resize, Workload] | None:
+        """The size decided on and the target as it is now, if pods may be resized at all."""
+        view, app = book.view, book.app
+        resize = view.outcome.resize if view else None
+        if view is None or resize is None or not resize.acts or not isinstance(app, ChargedApp):
+            return None
+        workload = self._snapshot.workload(app.target)
+        if not book.resize_turn or not isinstance(workload, Workload):
+            return None
+        if not self._gates.may_move(book, view.outcome.generation):
+            return None
+        return resize, workload
+
+    def _act(self, book: Book) -> None:
+        wanted = self._wanted(book)
+        if wanted is None or book.sizes is None or book.resizing:
+            return
+        resize, workload = wanted
+        writes = resizes.writes(resize, book.sizes, workload.min_available)
+        if writes and self._clock.monotonic_s() >= book.resizes.until_s:
+            book.resizing = True
+            job = functools.partial(self._carry_out, book, resize, writes)
+            self._outbox.submit(Urgency.MOVE, job)
+
+    async def _carry_out(self, book: Book, resize: Resize, writes: Sequence[PodWrite]) -> None:
+        try:
+            view = book.view
+            if view is not None and self._holds(book, resize):
+                turn_id = book.resize_turn
+                if not resize.moves or await self._announced(book, view, resize):
+                    results = await self._write(book, resize, writes)
+                    self._conclude(book, turn_id, resize, results)
+        finally:
+            book.resizing = False
+
+    def _holds(self, book: Book, resize: Resize) -> bool:
+        """Whether what was decided is what is wanted, and allowed, still."""
+        wanted = self._wanted(book)
+        if wanted is None:
+            return False
+        newest, _ = wanted
+        return (newest.final, newest.give_back) == (resize.final, resize.give_back)
+
+    async def _announced(self, book: Book, view: View, resize: Resize) -> bool:
+        """Write the size into the status. False: it must not be given to the pods."""
+        result = await self._teller.announce_size(book, view)
+        if self._teller.may_follow(book, result, raises=resize.reason is Reason.RAISED):
+            return True
+        book.resizes = book.resizes.after(result.outcome, self._clock.monotonic_s())
+        return False
+
+    async def _write(
+        self, book: Book, resize: Resize, writes: Sequence[PodWrite]
+    ) -> list[WriteResult]:
+        app, results = book.app, list[WriteResult]()
+        assert isinstance(app, ChargedApp)
+        for begin in range(0, len(writes), _AT_ONCE):
+            if not self._holds(book, resize):
+                break
+            results += await asyncio.gather(
+                *(
+                    self._cluster.resize_pod(app.target, one.pod, resize.container, one.size)
+                    for one in writes[begin : begin + _AT_ONCE]
+                )
+            )
+        return results
+
+    def _conclude(
+        self, book: Book, turn_id: str, resize: Resize, results: Sequence[WriteResult]
+    ) -> None:
+        first: dict[WriteOutcome, WriteResult] = {}
+        for result in results:
+            self._metrics.writes.labels("resize", result.outcome.value).inc()
+            self._metrics.resizes.labels(result.outcome.value).inc()
+            first.setdefault(result.outcome, result)
+        # What became of an old spec's resize, or under a lost Lease, says nothing of the next.
+        if not first or not self._holds(book, resize):
+            return
+        known = self._decider.memory.apps.get(book.app.key)
+        changed = known is not None and known.size != resize.final
+        # Of many pods one stands for all with the same outcome.
+        for result in first.values():
+            self._decider.resized(turn_id, book.app.key, resize, result)
+        if WriteOutcome.WRITTEN in first and changed:
+            self._tell(book, resize)
+        failed = next((one for one in _FAILURES if one in first), WriteOutcome.WRITTEN)
+        book.resizes = book.resizes.after(failed, self._clock.monotonic_s())
+        if failed is not WriteOutcome.WRITTEN:
+            _log.warning(
+                "app=%s %s: %s: %s", book.app.key, failed, resize.final, first[failed].detail
+            )
+
+    def _tell(self, book: Book, resize: Resize) -> None:
+        key = book.app.key
+        _log.info("app=%s decision=%s size: %s", key, resize.decision_id, resize.message)
+        self._teller.post(events.resized(key, book.app.uid, resize))
+
+
+def _container(book: Book) -> str:
+    """The container that is sized, or nothing."""
+    app = book.app
+    if not isinstance(app, ChargedApp) or app.deleting or app.spec.sized is None:
+        return ""
+    return app.spec.sized.container
