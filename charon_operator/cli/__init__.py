@@ -24,6 +24,11 @@ VERBS: Final = {
         "simulate",
         "Play an example against a modelled plant, without a cluster.",
     ),
+    "compare": (
+        "compare",
+        "compare",
+        "Play an example by replicas alone, by CPU alone, and by both.",
+    ),
     "replay": ("replay", "replay", "Decide a journal again and compare, to the byte."),
     "lab": ("lab", "lab", "A real control plane and Mimir on this machine."),
     "demo": ("demo", "demo", "The main job, end to end, on the testbed."),

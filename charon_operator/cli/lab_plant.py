@@ -17,9 +17,9 @@ import yaml
 from kubernetes.aio import client, config
 
 from charon_operator import testbed
-from charon_operator.cli.simulate import STEP, load_of
+from charon_operator.cli.simulate import load_of
 from charon_operator.errors import TestbedError
-from charon_operator.lab import parameters
+from charon_operator.lab import loads, parameters
 from charon_operator.lab import plant as plants
 from charon_operator.testbed import plant_exporter
 
@@ -52,9 +52,10 @@ Examples:
 @click.option(
     "--arrivals",
     "load",
-    default=STEP,
+    default=loads.STEP,
     show_default=True,
-    help="`step` (1000 a second for 60 s) or a CSV file with columns t_s, arrivals_per_s.",
+    help="`step` (1000 a second for 60 s), `ramp`, `bursts`, `noise`, or a CSV file with columns "
+    "t_s, arrivals_per_s.",
 )
 @click.option("--seed", type=int, default=0, show_default=True, help="Of all chance.")
 @click.option(
@@ -69,7 +70,7 @@ def plant(load: str, seed: int, file: pathlib.Path, **chosen: Any) -> None:
     The Deployment's pod template needs the label plant.charon.dev/driven: "true". Pods that are
     there at the beginning count as warm.
     """
-    model = plants.StreamPlant(parameters.load(file), load_of(load), seed)
+    model = plants.StreamPlant(parameters.load(file), load_of(load, seed), seed)
     asyncio.run(_play(model, chosen))
 
 

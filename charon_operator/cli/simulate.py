@@ -6,6 +6,7 @@ network.
 
 import json
 import pathlib
+from collections.abc import Mapping
 from typing import Any
 
 import click
@@ -14,11 +15,19 @@ import rich.progress
 
 from charon_operator.cli import written
 from charon_operator.errors import SimulationError
-from charon_operator.lab import arrivals, contest, example, parameters, picture, scorecard, world
+from charon_operator.lab import (
+    arrivals,
+    contest,
+    example,
+    loads,
+    parameters,
+    picture,
+    scorecard,
+    world,
+)
 from charon_operator.laws import registry
 
 _FILE = click.Path(path_type=pathlib.Path, dir_okay=False)
-STEP = "step"
 
 
 @click.command(
@@ -42,9 +51,10 @@ Examples:
 @click.option(
     "--arrivals",
     "load",
-    default=STEP,
+    default=loads.STEP,
     show_default=True,
-    help="`step` (1000 a second for 60 s) or a CSV file with columns t_s, arrivals_per_s.",
+    help="`step` (1000 a second for 60 s), `ramp`, `bursts`, `noise`, or a CSV file with columns "
+    "t_s, arrivals_per_s.",
 )
 @click.option("--plant", type=_FILE, default=parameters.DEFAULT, help="Parameters of the plant.")
 @click.option("--tail", type=click.FloatRange(0, 3600), default=60.0, help="Seconds played after.")
@@ -60,7 +70,10 @@ def simulate(path: pathlib.Path, seed: int, seeds: int, output: str, **chosen: A
     modelled.
     """
     played = example_of(path, chosen["law"], chosen["given"])
-    scenes = [_scene(played, number, chosen) for number in range(seed, seed + seeds)]
+    scenes = [
+        scene_of(played, load_of(chosen["load"], number), number, chosen)
+        for number in range(seed, seed + seeds)
+    ]
     contests = [
         contest.beside(played, scene, contest.play(played, scene))
         for scene in rich.progress.track(
@@ -78,9 +91,10 @@ def simulate(path: pathlib.Path, seed: int, seeds: int, output: str, **chosen: A
     _show(contests, output)
 
 
-def load_of(text: str) -> arrivals.Arrivals:
-    """The arrivals that an option names."""
-    return arrivals.step() if text == STEP else arrivals.read_csv(pathlib.Path(text))
+def load_of(text: str, seed: int) -> arrivals.Arrivals:
+    """The arrivals that an option names: a load, or else a file."""
+    named = loads.LOADS.get(text)
+    return named(seed) if named else arrivals.read_csv(pathlib.Path(text))
 
 
 def example_of(path: pathlib.Path, law: str | None, given: tuple[str, ...]) -> example.Example:
@@ -100,11 +114,14 @@ def example_of(path: pathlib.Path, law: str | None, given: tuple[str, ...]) -> e
     return played.under(name, parameters_)
 
 
-def _scene(played: example.Example, seed: int, chosen: dict[str, Any]) -> world.Scene:
+def scene_of(
+    played: example.Example, load: arrivals.Arrivals, seed: int, chosen: Mapping[str, Any]
+) -> world.Scene:
+    """The scene that options name; `chosen` has `plant` and `tail`."""
     return world.Scene(
         target=played.app.target,
         parameters=parameters.load(chosen["plant"]),
-        arrivals=load_of(chosen["load"]),
+        arrivals=load,
         replicas=played.replicas,
         limit_cores=played.limit_cores,
         seed=seed,

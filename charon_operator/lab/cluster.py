@@ -1,28 +1,51 @@
 """A simulated Deployment: asked-for replicas become pods, surplus pods end after their grace.
 
-A surplus pod in which nothing runs has no use of its grace, and ends at once.
+A surplus pod in which nothing runs has no use of its grace, and ends at once. Pods are born with
+the template's CPU limit and may be resized one by one.
 
-Reads: scale commands, pods' states. Gives: a `Workload` and the plant's pods. Never: a network. A
-fake of API server, controllers and scheduler, in their order of removal and without their delays.
+Reads: scale and resize commands, pods' states. Gives: a `Workload`, the pods' `Sizes` and the
+plant's pods. Never: a network, memory. A fake of API server, controllers, scheduler and kubelet, in
+their order of removal and without their delays, but for that of a resize.
 """
 
 import dataclasses
+import math
 from collections.abc import Mapping
 
+from charon_operator.model.sizes import Resizing, Size, SizedPod, Sizes
 from charon_operator.model.workload import Target, Workload
 from charon_operator.ports import PlantPod, PodState
 
 
 @dataclasses.dataclass(slots=True)
 class _Pod:
-    """A pod and what is known of it; `ends_s` is set when it terminates."""
+    """A pod and what is known of it.
+
+    Attributes:
+        ends_s: set when it terminates.
+        cpu_m: limit it runs with, in millicores; None without one. asked_m: that it is to have.
+        due_s: when `asked_m` takes effect; None when it has, or when the node defers it.
+        since_s: since when `asked_m` waits.
+    """
 
     name: str
     created_s: float
+    cpu_m: int | None
+    asked_m: int | None
     ends_s: float | None = None
     ready_s: float | None = None
     restarts: int = 0
     alive: bool = False
+    bound: bool = False
+    due_s: float | None = None
+    since_s: float | None = None
+    versions: int = 1
+
+    @property
+    def held_m(self) -> int:
+        """What it takes of its node: the larger of what it has and what was granted."""
+        granted = self.asked_m if self.due_s is not None else self.cpu_m
+        return max(self.cpu_m or 0, granted or 0) if self.bound else 0
 
 
 class Cluster:
@@ -33,7 +56,9 @@ class Cluster:
         replicas: asked for at the beginning; these pods exist already.
         now_s: the beginning, seconds since 1970.
         grace_s: for which a pod in which a process runs goes on after it was told to end.
-        limit_cores: CPU limit of each pod; None without one.
+        limit_cores: CPU limit in the template; None without one.
+        resize_s: from a resize that is granted until the pod runs with it.
+        node_cores: that all pods share; None: as many as are asked for. What does not fit waits.
     """
 
     def __init__(
@@ -44,10 +69,14 @@ class Cluster:
         *,
         grace_s: float,
         limit_cores: float | None = 1.0,
+        resize_s: float = 1.0,
+        node_cores: float | None = None,
     ) -> None:
         self._target = target
         self._grace_s = grace_s
-        self._limit_cores = limit_cores
+        self._resize_s = resize_s
+        self._template_m = None if limit_cores is None else round(1000 * limit_cores)
+        self._node_m = math.inf if node_cores is None else 1000 * node_cores
         self._generation = 1
         self._pods: dict[str, _Pod] = {}
         self._born = 0
@@ -61,6 +90,16 @@ class Cluster:
             self._generation += 1
             self.advance(now_s, {})
 
+    def resize(self, name: str, size: Size, now_s: float) -> None:
+        """Ask for another CPU limit of a pod; nothing comes of it where it has none, or is gone."""
+        pod = self._pods.get(name)
+        if pod is None or pod.asked_m is None or size.cpu_m is None:
+            return
+        if size.cpu_m != pod.asked_m:
+            pod.asked_m, pod.since_s, pod.due_s = size.cpu_m, now_s, None
+            pod.versions += 1
+            self._grant(now_s)
+
     def advance(self, now_s: float, states: Mapping[str, PodState]) -> None:
         """Take in the pods' states; create, terminate and remove what is due."""
         for name, state in states.items():
@@ -70,11 +109,33 @@ class Cluster:
         live = self._live()
         for _ in range(self.replicas - len(live)):
             name = f"{self._target.name}-{self._born:04}"
-            self._pods[name] = _Pod(name, now_s)
+            self._pods[name] = _Pod(name, now_s, self._template_m, self._template_m)
             self._born += 1
         for pod in sorted(live, key=_removal_order)[: max(0, len(live) - self.replicas)]:
             pod.ends_s = now_s + self._grace_s
         self._remove(now_s)
+        self._grant(now_s)
+        self._bind()
+
+    def _bind(self) -> None:
+        """Bind waiting pods to the node while they fit, oldest first."""
+        for pod in self._pods.values():
+            if not pod.bound and (pod.cpu_m or 0) <= self._free_m:
+                pod.bound = True
+
+    def _grant(self, now_s: float) -> None:
+        """Let granted resizes take effect, and grant the waiting ones that fit, oldest first."""
+        for pod in self._pods.values():
+            if pod.due_s is not None and pod.due_s <= now_s:
+                pod.cpu_m, pod.due_s, pod.since_s = pod.asked_m, None, None
+        waiting = [pod for pod in self._pods.values() if pod.since_s is not None]
+        for pod in sorted(waiting, key=lambda pod: pod.since_s or 0.0):
+            if pod.due_s is None and (pod.asked_m or 0) - (pod.cpu_m or 0) <= self._free_m:
+                pod.due_s = now_s + self._resize_s
+
+    @property
+    def _free_m(self) -> float:
+        return self._node_m - sum(pod.held_m for pod in self._pods.values())
 
     def _remove(self, now_s: float) -> None:
         """Remove the pods that were told to end and in which nothing runs, or whose time is up."""
@@ -83,11 +144,36 @@ class Cluster:
                 del self._pods[pod.name]
 
     def pods(self) -> list[PlantPod]:
-        """The pods, terminating ones included."""
+        """The pods that are on the node, terminating ones included."""
         return [
-            PlantPod(pod.name, pod.created_s, pod.ends_s is not None, self._limit_cores)
+            PlantPod(
+                pod.name,
+                pod.created_s,
+                pod.ends_s is not None,
+                None if pod.cpu_m is None else pod.cpu_m / 1000,
+            )
             for pod in self._pods.values()
+            if pod.bound
         ]
+
+    def sizes(self) -> Sizes:
+        """What the API server would say of the pods' sizes, terminating ones left out."""
+        problem = "" if self._template_m else "the container has no CPU limit"
+        pods = tuple(self._sized(pod) for pod in self._live())
+        return Sizes(Size(cpu_m=self._template_m), pods, problem)
+
+    @property
+    def cores(self) -> float | None:
+        """CPU held by the pods that are not terminating; None where they have no limit."""
+        if self._template_m is None:
+            return None
+        return sum(pod.held_m for pod in self._live()) / 1000
+
+    @property
+    def due_s(self) -> float:
+        """When the next resize takes effect; infinity if none is under way."""
+        due = (pod.due_s for pod in self._pods.values() if pod.due_s is not None)
+        return min(due, default=math.inf)
 
     @property
     def ready(self) -> int:
@@ -111,6 +197,29 @@ class Cluster:
 
     def _live(self) -> list[_Pod]:
         return [pod for pod in self._pods.values() if pod.ends_s is None]
+
+    def _sized(self, pod: _Pod) -> SizedPod:
+        return SizedPod(
+            name=pod.name,
+            uid=pod.name,
+            resource_version=str(pod.versions),
+            # A container that crashed leaves its pod Running.
+            running=pod.alive or pod.restarts > 0,
+            ready=pod.ready_s is not None,
+            asked=Size(cpu_m=pod.asked_m),
+            actual=Size(cpu_m=pod.cpu_m),
+            resizing=self._resizing(pod),
+            since_s=pod.since_s,
+            restarts=pod.restarts,
+        )
+
+    def _resizing(self, pod: _Pod) -> Resizing:
+        if pod.since_s is None:
+            return Resizing.SETTLED
+        if pod.due_s is not None:
+            return Resizing.IN_PROGRESS
+        never = (pod.asked_m or 0) > self._node_m
+        return Resizing.INFEASIBLE if never else Resizing.DEFERRED
 
 
 def _take_in(pod: _Pod, state: PodState, now_s: float) -> None:

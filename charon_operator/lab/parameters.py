@@ -47,6 +47,7 @@ class Parameters:
     warm_up_sigma: float
     first_inference: float
     termination_grace: float
+    resize_latency: float
 
 
 def load(file: pathlib.Path = DEFAULT) -> Parameters:

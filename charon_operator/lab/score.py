@@ -6,7 +6,7 @@ Reads: a Trace and a Story. Gives: `Score`. Never: a figure that was not in them
 import dataclasses
 import itertools
 import statistics
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from charon_operator.lab.story import Story
 from charon_operator.lab.trace import Trace
@@ -22,9 +22,12 @@ class Score:
         above_s: seconds above the threshold.
         return_s: seconds from the step until the queue was within the threshold for good; None if
             it never was.
+        longest_s: the longest stretch above the threshold, in seconds: to recover took no longer.
         replica_seconds: integral of the replicas asked for.
+        core_seconds: integral of the CPU their pods hold; None where that is not known.
         lost: units lost (dropped, or in a queue whose pod ended).
         writes: changes of the replica count; reversals: of their direction.
+        resizes: pods that were set to another size, counted each time.
         latency_s: from the sample under a decision to its write, median; None without writes.
         dead_time_s: the pipeline's own: from the step to the first turn on a sample taken after it,
             be it by a millisecond, and that turn's write. None where no turn had one.
@@ -34,10 +37,13 @@ class Score:
     peak: float
     above_s: float
     return_s: float | None
+    longest_s: float
     replica_seconds: float
+    core_seconds: float | None
     lost: int
     writes: int
     reversals: int
+    resizes: int
     latency_s: float | None
     dead_time_s: float | None
 
@@ -48,8 +54,8 @@ def score(trace: Trace, story: Story, *, threshold: float, end_s: float) -> Scor
     Without a controller the story is empty.
     """
     spans = list(_spans(trace, end_s))
-    seconds = sum(span for span, _, _ in spans)
-    above_s = sum(span for span, queue, _ in spans if queue > threshold)
+    seconds = sum(span.seconds for span in spans)
+    above_s = sum(span.seconds for span in spans if span.queue > threshold)
     done = [item for item in story.done if trace.step_s <= item.time_s <= end_s]
     ways = [item.to > item.start for item in done]
     latencies = [item.time_s - item.sampled_s for item in done if item.sampled_s is not None]
@@ -59,10 +65,13 @@ def score(trace: Trace, story: Story, *, threshold: float, end_s: float) -> Scor
         peak=max(played.queue, default=0.0),
         above_s=above_s,
         return_s=return_s(played, threshold),
-        replica_seconds=sum(span * wanted for span, _, wanted in spans),
+        longest_s=_longest_s(spans, threshold),
+        replica_seconds=sum(span.seconds * span.wanted for span in spans),
+        core_seconds=_core_seconds(spans),
         lost=played.dropped[-1] if played.dropped else 0,
         writes=len(done),
         reversals=sum(a != b for a, b in itertools.pairwise(ways)),
+        resizes=story.resized,
         latency_s=statistics.median(latencies) if latencies else None,
         dead_time_s=dead_time_s(trace.step_s, story),
     )
@@ -96,10 +105,36 @@ def _write_s(story: Story) -> float:
     return statistics.median(delays) if delays else 0.0
 
 
-def _spans(trace: Trace, end_s: float) -> Iterator[tuple[float, float, int]]:
-    """Seconds, queue and replicas of every piece between the step and `end_s`."""
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Span:
+    """A piece of a trace: how long, and what it was like."""
+
+    seconds: float
+    queue: float
+    wanted: int
+    cores: float | None
+
+
+def _longest_s(spans: Iterable[_Span], threshold: float) -> float:
+    """The longest run of pieces above the threshold."""
+    stretches = itertools.groupby(spans, key=lambda span: span.queue > threshold)
+    lengths = (sum(span.seconds for span in stretch) for above, stretch in stretches if above)
+    return max(lengths, default=0.0)
+
+
+def _core_seconds(spans: Iterable[_Span]) -> float | None:
+    total = 0.0
+    for span in spans:
+        if span.cores is None:
+            return None
+        total += span.seconds * span.cores
+    return total
+
+
+def _spans(trace: Trace, end_s: float) -> Iterator[_Span]:
+    """Every piece between the step and `end_s`."""
     for at, following in enumerate(trace.times_s[1:]):
         start_s = max(trace.times_s[at], trace.step_s)
         stop_s = min(following, end_s)
         if stop_s > start_s:
-            yield stop_s - start_s, trace.queue[at], trace.wanted[at]
+            yield _Span(stop_s - start_s, trace.queue[at], trace.wanted[at], trace.cores[at])

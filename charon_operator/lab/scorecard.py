@@ -18,6 +18,7 @@ _FIGURES: tuple[tuple[str, Callable[[Score], str]], ...] = (
     ("above the threshold", lambda s: f"{s.above_s:.1f} s"),
     ("back for good after", lambda s: _seconds(s.return_s)),
     ("replica-seconds", lambda s: f"{s.replica_seconds:.0f}"),
+    ("core-seconds", lambda s: "unknown" if s.core_seconds is None else f"{s.core_seconds:.0f}"),
     ("lost", lambda s: f"{s.lost}"),
     ("writes (reversals)", lambda s: f"{s.writes} ({s.reversals})"),
     ("metric to patch", lambda s: _seconds(s.latency_s, 2)),

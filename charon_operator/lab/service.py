@@ -6,8 +6,11 @@ process to another; that is the point of this plant.
 
 import random
 from collections.abc import Sequence
+from typing import Final
 
 from charon_operator.lab.parameters import Parameters
+
+_RATE_STEP: Final = 1e-6
 
 
 class Process:
@@ -106,6 +109,18 @@ def service(parameters: Parameters, limit_cores: float | None, offered: float) -
     received = min(offered, (1 - parameters.inference_share) * free / parameters.receive_cost)
     left = free - parameters.receive_cost * received
     return max(parameters.inference_share * free, left) / parameters.inference_cost
+
+
+def sustained(parameters: Parameters, limit_cores: float) -> float:
+    """The rate (frames/s) that a process within a CPU limit can be dealt and serves for good."""
+    served, refused = 0.0, limit_cores / parameters.receive_cost
+    while refused - served > _RATE_STEP:
+        middle = (served + refused) / 2
+        if service(parameters, limit_cores, middle) >= middle:
+            served = middle
+        else:
+            refused = middle
+    return served
 
 
 def serve_all(

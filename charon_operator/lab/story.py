@@ -41,10 +41,15 @@ class Done:
 
 @dataclasses.dataclass(slots=True)
 class Story:
-    """Decisions and writes of one app, each ascending in time (seconds since 1970)."""
+    """Decisions and writes of one app, each ascending in time (seconds since 1970).
+
+    Attributes:
+        resized: pods that were set to another size, counted each time.
+    """
 
     decided: list[Decided] = dataclasses.field(default_factory=list)
     done: list[Done] = dataclasses.field(default_factory=list)
+    resized: int = 0
 
     @classmethod
     def read(cls, rows: Iterable[Mapping[str, Any]], app: Key) -> Self:
@@ -58,6 +63,8 @@ class Story:
                             story.decide(now_s, fact, encoding.decision_from_json(decision))
                 case journal.Write(key=key) as write if key == app:
                     story.write(write)
+                case journal.Resized(key=key, outcome=WriteOutcome.WRITTEN) if key == app:
+                    story.resized += 1
         return story
 
     def decide(self, time_s: float, facts: AppFacts, decision: Decision) -> None:

@@ -20,6 +20,7 @@ class Trace:
         wanted: replicas asked for.
         ready: replicas that are Ready.
         dropped: units lost so far, for whatever reason.
+        cores: CPU held by the pods; None where it is not known.
     """
 
     step_s: float
@@ -30,9 +31,17 @@ class Trace:
     wanted: list[int] = dataclasses.field(default_factory=list)
     ready: list[int] = dataclasses.field(default_factory=list)
     dropped: list[int] = dataclasses.field(default_factory=list)
+    cores: list[float | None] = dataclasses.field(default_factory=list)
 
     def add(
-        self, now_s: float, *, arrivals: float, queue: float, replicas: tuple[int, int], lost: int
+        self,
+        now_s: float,
+        *,
+        arrivals: float,
+        queue: float,
+        replicas: tuple[int, int],
+        lost: int,
+        cores: float | None = None,
     ) -> None:
         """Keep a sample; `replicas` are those asked for and those ready."""
         self.times_s.append(now_s)
@@ -41,6 +50,7 @@ class Trace:
         self.wanted.append(replicas[0])
         self.ready.append(replicas[1])
         self.dropped.append(lost)
+        self.cores.append(cores)
 
     def seconds(self) -> list[float]:
         """Times relative to the step."""

@@ -1,7 +1,7 @@
 """The simulated world: plant, cluster, scrapes and time, without any controller.
 
-Reads: a Scene, scale commands. Gives: samples that can be asked for, and a Trace. Never: a clock;
-time moves when it is told to.
+Reads: a Scene, scale and resize commands. Gives: samples that can be asked for, and a Trace. Never:
+a clock; time moves when it is told to.
 """
 
 import dataclasses
@@ -45,7 +45,8 @@ class Scene:
 
     Attributes:
         replicas: that are there, warm, when it begins.
-        limit_cores: CPU limit of each pod; None without one.
+        limit_cores: CPU limit that pods are born with; None without one.
+        node_cores: that all pods share; None: as many as are asked for.
         seed: of pods' luck and of the phases of scrapes and turns.
         tail_s: seconds played on after the arrivals have ended.
     """
@@ -55,6 +56,7 @@ class Scene:
     arrivals: Arrivals
     replicas: int = 1
     limit_cores: float | None = 1.0
+    node_cores: float | None = None
     seed: int = 0
     pipeline: Pipeline = dataclasses.field(default_factory=Pipeline)
     tail_s: float = 120.0
@@ -100,6 +102,8 @@ class World:
             EPOCH_S,
             grace_s=scene.parameters.termination_grace,
             limit_cores=scene.limit_cores,
+            resize_s=scene.parameters.resize_latency,
+            node_cores=scene.node_cores,
         )
         common = {"namespace": scene.target.namespace, "app": scene.target.name}
         self.store = samples.Store(common, scene.pipeline.send_s)
@@ -114,7 +118,8 @@ class World:
     def advance(self, to_s: float) -> None:
         """Let time pass until `to_s`."""
         while self.now_s < to_s:
-            self.now_s = min(to_s, self._scrape_s, self._trace_s, self.now_s + STRIDE_S)
+            due_s = min(self._scrape_s, self._trace_s, self.cluster.due_s)
+            self.now_s = min(to_s, due_s, self.now_s + STRIDE_S)
             output = self._step()
             if self.now_s >= self._scrape_s:
                 if self._measured:
@@ -137,4 +142,5 @@ class World:
             queue=account.queued,
             replicas=(self.cluster.replicas, self.cluster.ready),
             lost=account.unheard + account.dropped + account.lost,
+            cores=self.cluster.cores,
         )

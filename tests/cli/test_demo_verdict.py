@@ -14,10 +14,13 @@ GOOD = Score(
     peak=3000.0,
     above_s=30.0,
     return_s=39.0,
+    longest_s=30.0,
     replica_seconds=2000.0,
+    core_seconds=None,
     lost=0,
     writes=4,
     reversals=1,
+    resizes=0,
     latency_s=1.4,
     dead_time_s=2.0,
 )

@@ -207,14 +207,36 @@ def test_score_when_counted_by_hand_then_agrees() -> None:
     trace = simulate.Trace(step_s=10.0, silent_s=14.0)
     for second, queue in enumerate([0, 0, 900, 900, 100, 0]):
         trace.add(
-            9.0 + second, arrivals=0, queue=queue, replicas=(1 if second < 3 else 5, 1), lost=second
+            9.0 + second,
+            arrivals=0,
+            queue=queue,
+            replicas=(1 if second < 3 else 5, 1),
+            lost=second,
+            cores=0.5 * second,
         )
     found = score.score(trace, Story(), threshold=600.0, end_s=14.0)
     assert (found.peak, found.above_s, found.return_s) == (900, 2.0, 3.0)
     assert found.attainment == pytest.approx(0.5)
+    assert found.longest_s == 2.0
     assert found.replica_seconds == 1 + 1 + 5 + 5
+    assert found.core_seconds == 0.5 * (1 + 2 + 3 + 4)
     assert found.lost == 5
     assert (found.writes, found.latency_s, found.dead_time_s) == (0, None, None)
+
+
+def test_score_when_cpu_is_not_known_then_neither_are_core_seconds() -> None:
+    trace = simulate.Trace(step_s=0.0, silent_s=1.0)
+    for second, cores in enumerate([1.0, None, 1.0]):
+        trace.add(second, arrivals=0, queue=0, replicas=(1, 1), lost=0, cores=cores)
+    found = score.score(trace, Story(), threshold=600.0, end_s=2.0)
+    assert (found.core_seconds, found.longest_s) == (None, 0.0)
+
+
+def test_score_when_the_queue_is_away_twice_then_the_longer_one_counts() -> None:
+    trace = simulate.Trace(step_s=0.0, silent_s=1.0)
+    for second, queue in enumerate([700, 0, 700, 700, 700, 0, 700]):
+        trace.add(float(second), arrivals=0, queue=queue, replicas=(1, 1), lost=0)
+    assert score.score(trace, Story(), threshold=600.0, end_s=6.0).longest_s == 3.0
 
 
 def test_score_when_the_queue_is_away_at_the_end_then_it_never_returned() -> None:

@@ -20,7 +20,7 @@ ROOT = chart.ROOT
 READMES = [ROOT / "README.md", *sorted(ROOT.glob("examples/*/README.md"))]
 _FENCE = re.compile(r"(?:<!-- (?P<file>\S+) -->\n)?```(?P<kind>\w+)\n(?P<text>.*?)```", re.DOTALL)
 # Seconds, no cluster: these run as they stand there.
-_RUN = ("simulate", "validate", "crds")
+_RUN = ("simulate", "compare", "validate", "crds")
 
 
 def blocks(kind: str, path: Path = ROOT / "README.md") -> list[re.Match[str]]:
