@@ -1,6 +1,5 @@
 """The main job on a real node: real pods, real frames, the operator in a pod beside them."""
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from click.testing import CliRunner
 from charon_operator import names, testbed
 from charon_operator.cli import main
 from charon_operator.testbed import operator
+from tests.node import journal
 from tests.node.stream import NAMESPACE, Stream
 from tests.ship.chart import CHART
 from tests.testbed_fixtures import wait_until
@@ -21,13 +21,14 @@ HASTY = {
     "behavior": {"scaleDown": {"stabilizationWindowSeconds": 5}},
     "lowering": {"cooldownSeconds": 5},
 }
+# Nobody gave the operator the right to resize.
+ONE_KNOB = {"resources": {"mode": "Off"}}
 SET_POINT = 40
 # Two thirds of a frame's cost and of the limit: as many frames, with CPU to spare for others.
 LIGHTER = ("--receive-cpu-ms=1.5", "--process-cpu-ms=7.8")
 LIMIT, QUOTA_US = "200m", 20000
 # Real CPU has to work it off, on a machine that may do other things.
 SLOW_S = 240.0
-JOURNAL = "/var/lib/charon/journal.jsonl"
 
 
 @pytest.fixture
@@ -36,7 +37,7 @@ def stream(real_bed: testbed.Testbed) -> Iterator[Stream]:
     with Stream(
         real_bed,
         kinds=[names.CONTROL_POLICY, names.CHARGED_APP],
-        spec={names.CONTROL_POLICY: HASTY},
+        spec={names.CONTROL_POLICY: HASTY, names.CHARGED_APP: ONE_KNOB},
         options={"consumer": LIGHTER},
         cpu={"consumer": LIMIT},
     ) as applied:
@@ -80,26 +81,14 @@ def _at_most(value: float | None, limit: float) -> bool:
 
 def _assert_explained(stream: Stream, folder: Path) -> None:
     """The journal, read from the operator's pod, has a reason for every write."""
-    inside = (f"deployment/{operator.ACCOUNT}", f"--namespace={operator.NAMESPACE}")
-    text = stream.bed.kubectl("exec", *inside, "--", "cat", JOURNAL)
-    rows = [json.loads(line) for line in text.splitlines()]
-    written = [row for row in rows if row["kind"] == "write" and row["outcome"] == "Written"]
-    decided = {
-        entry["decision"]["decisionId"]: entry["decision"]
-        for row in rows
-        if row["kind"] == "turn"
-        for entry in row["apps"]
-    }
+    file = folder / "journal.jsonl"
+    moves = journal.moves(journal.read(stream.bed, file))
     # The first move is a raise: 10 frames a second were left to the one consumer.
-    assert (written[0]["from"], written[-1]["to"]) == (1, 1)
-    for row in written:
-        decision = decided[row["decisionId"]]
-        moved = "Raised" if row["to"] > row["from"] else "Lowered"
-        assert decision["reason"] == moved
-        assert decision["message"].startswith(f"{moved} from {row['from']} to {row['to']}: ")
-    journal = folder / "journal.jsonl"
-    journal.write_text(text)
-    where = ["-n", NAMESPACE, "--kubeconfig", str(stream.bed.kubeconfig), "--journal", str(journal)]
+    assert (moves[0].start, moves[-1].to) == (1, 1)
+    for move in moves:
+        assert move.reason == ("Raised" if move.to > move.start else "Lowered")
+        assert move.message.startswith(f"{move.reason} from {move.start} to {move.to}: ")
+    where = ["-n", NAMESPACE, "--kubeconfig", str(stream.bed.kubeconfig), "--journal", str(file)]
     told = CliRunner().invoke(main, ["explain", "stream", *where])
     assert told.exit_code == 0, told.output
     assert "-> 1: Written" in told.output

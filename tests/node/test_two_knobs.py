@@ -1,0 +1,87 @@
+"""Both knobs on a real node: pods grow while they work, others join them, then both go back."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from charon_operator import names, testbed
+from charon_operator.testbed import operator
+from tests.node import journal
+from tests.node.stream import Stream
+from tests.node.test_stream import HASTY, LIGHTER, LIMIT, SLOW_S
+from tests.ship.chart import CHART
+from tests.testbed_fixtures import wait_until
+
+pytestmark = [pytest.mark.testbed, pytest.mark.node]
+
+# A lighter frame: 9.3 ms of CPU, and a little more to carry.
+SIZED = {
+    "resources": {
+        "cpu": {"min": "100m", "max": LIMIT},
+        "curve": [{"cpu": "100m", "capacity": "10"}, {"cpu": LIMIT, "capacity": "20"}],
+    }
+}
+SMALL_US, LARGE_US = 16000, 20000
+
+
+@pytest.fixture
+def stream(real_bed: testbed.Testbed) -> Iterator[Stream]:
+    operator.deploy(real_bed, CHART, ["--set", "knobs.resources.enabled=true"])
+    with Stream(
+        real_bed,
+        kinds=[names.CONTROL_POLICY, names.CHARGED_APP],
+        rate=5,
+        spec={names.CONTROL_POLICY: HASTY, names.CHARGED_APP: SIZED},
+        options={"consumer": LIGHTER},
+        cpu={"consumer": LIMIT},
+    ) as applied:
+        yield applied
+    operator.helm(real_bed, "uninstall", operator.ACCOUNT, "--wait")
+
+
+def quotas(stream: Stream) -> list[int]:
+    """CPU time in each 100 ms, µs, as the kernel grants it to each consumer."""
+    return sorted(pod.cpu.quota_us for pod in stream.consumers())
+
+
+# Bed, images, three roll-outs of the source and a queue that real CPU has to work off.
+@pytest.mark.timeout(900)
+def test_load_when_it_rises_and_falls_then_pods_grow_then_others_come_and_both_are_given_back(
+    stream: Stream, tmp_path: Path
+) -> None:
+    stream.wait_healthy()
+    wait_until(lambda: quotas(stream)[-1] <= SMALL_US, "the one pod to be made smaller", SLOW_S)
+    [first] = stream.consumers()
+
+    stream.send(11)
+    wait_until(lambda: quotas(stream) == [LARGE_US], "the pod to be made larger again", SLOW_S)
+    assert stream.replicas() == 1
+
+    stream.send(45)
+    wait_until(lambda: stream.replicas() >= 3, "the operator to raise", SLOW_S)
+    wait_until(lambda: stream.ready() >= 3, "the new pods to be ready", SLOW_S)
+    wait_until(lambda: quotas(stream)[0] == LARGE_US, "those to be as large", SLOW_S)
+
+    stream.send(5)
+    wait_until(lambda: stream.replicas() == 1, "replicas to be given back", SLOW_S)
+    wait_until(lambda: len(quotas(stream)) == 1, "the others to have left", SLOW_S)
+    wait_until(lambda: quotas(stream)[-1] <= SMALL_US, "CPU to be given back", SLOW_S)
+    assert {pod.restarts for pod in stream.consumers()} == {first.restarts} == {0}
+    told = stream.status()["resources"]
+    assert told["template"]["cpu"] == LIMIT
+    assert told["cpu"] != LIMIT
+    rows = journal.read(stream.bed, tmp_path / "journal.jsonl")
+    assert_in_order(rows)
+
+
+def assert_in_order(rows: list[dict[str, Any]]) -> None:
+    """Smaller, larger, more pods, fewer and smaller again; each move of both knobs in words."""
+    moves = journal.moves(rows)
+    assert [move.reason for move in moves if not move.message] == []
+    raised = [move.knob for move in moves if move.reason == names.Reason.RAISED]
+    lowered = [move.knob for move in moves if move.reason == names.Reason.LOWERED]
+    assert raised[0] == "Resources", moves
+    assert "Replicas" in raised, moves
+    assert {"Replicas", "Resources"} <= set(lowered), moves
