@@ -218,16 +218,20 @@ class Resizer:
             self._metrics.writes.labels("resize", result.outcome.value).inc()
             self._metrics.resizes.labels(result.outcome.value).inc()
             first.setdefault(result.outcome, result)
-        # What became of an old spec's resize, or under a lost Lease, says nothing of the next.
-        if not first or not self._holds(book, resize):
+        if not first:
             return
+        holds = self._holds(book, resize)
         known = self._decider.memory.apps.get(book.app.key)
         changed = known is not None and known.size != resize.final
         # Of many pods one stands for all with the same outcome.
-        for result in first.values():
-            self._decider.resized(turn_id, book.app.key, resize, result)
+        for outcome, result in first.items():
+            # That an old spec's resize was refused, or one under a lost Lease, says nothing.
+            if holds or outcome is not WriteOutcome.REFUSED:
+                self._decider.resized(turn_id, book.app.key, resize, result)
         if WriteOutcome.WRITTEN in first and changed:
             self._tell(book, resize)
+        if not holds:
+            return
         failed = next((one for one in _FAILURES if one in first), WriteOutcome.WRITTEN)
         book.resizes = book.resizes.after(failed, self._clock.monotonic_s())
         if failed is not WriteOutcome.WRITTEN:
