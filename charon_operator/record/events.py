@@ -7,7 +7,7 @@ again within a while, nor a flood.
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from charon_operator.model.decision import Decision, Resize
+from charon_operator.model.decision import Decision
 from charon_operator.model.facts import Outcome
 from charon_operator.model.workload import Key
 from charon_operator.names import ConditionType, EventReason
@@ -55,10 +55,13 @@ def scaled(outcome: Outcome) -> Event:
     return _event(outcome.key, outcome.uid, EventReason.SCALED, message, False)
 
 
-def resized(key: Key, uid: str, resize: Resize) -> Event:
-    """The Event of a size that was written to the pods of an app."""
+def resized(outcome: Outcome) -> Event | None:
+    """The Event of a size that was written to pods; None of an app whose pods are not resized."""
+    resize = outcome.resize
+    if resize is None:
+        return None
     message = f"{resize.message} (decision {resize.decision_id})"
-    return _event(key, uid, EventReason.RESIZED, message, False)
+    return _event(outcome.key, outcome.uid, EventReason.RESIZED, message, False)
 
 
 def refused(outcome: Outcome, decision: Decision, detail: str) -> Event:

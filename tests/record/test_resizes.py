@@ -252,10 +252,14 @@ def test_words_name_the_size_and_every_move() -> None:
 def test_event_of_a_resize_names_the_decision() -> None:
     outcome = standing().outcome
     assert outcome.resize is not None
-    event = events.resized(outcome.key, outcome.uid, outcome.resize)
+    event = events.resized(outcome)
+    assert event is not None
     assert (event.reason, event.warning) == ("Resized", False)
     assert event.message.startswith("Raised from 200m to 500m: freshness wants")
     assert outcome.resize.decision_id in event.message
+    plain = samples.facts(900.0, NOW_S)
+    result = turn.turn(FleetMemory(), turn.Moment("t", NOW_S), [plain], settings.Safety())
+    assert events.resized(result.outcomes[0]) is None
 
 
 def test_metrics_show_sizes_of_apps_that_have_the_knob() -> None:
