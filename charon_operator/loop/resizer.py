@@ -11,7 +11,7 @@ very moment of writing, or a call between turns for an app whose pods are all th
 import asyncio
 import functools
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from charon_operator import ports
@@ -174,7 +174,8 @@ class Resizer:
                 turn_id = book.resize_turn
                 if not resize.moves or await self._announced(book, view, resize):
                     results = await self._write(book, resize, writes)
-                    self._conclude(book, turn_id, resize, results)
+                    if self._concluded(book, turn_id, resize, results):
+                        self._tell(book, view, resize)
         finally:
             book.resizing = False
 
@@ -210,24 +211,30 @@ class Resizer:
             )
         return results
 
-    def _conclude(
+    def _concluded(
         self, book: Book, turn_id: str, resize: Resize, results: Sequence[WriteResult]
-    ) -> None:
+    ) -> bool:
+        """Remember what became of the writes; whether pods have a size that is new."""
         first: dict[WriteOutcome, WriteResult] = {}
         for result in results:
             self._metrics.writes.labels("resize", result.outcome.value).inc()
             self._metrics.resizes.labels(result.outcome.value).inc()
             first.setdefault(result.outcome, result)
-        # What became of an old spec's resize, or under a lost Lease, says nothing of the next.
-        if not first or not self._holds(book, resize):
-            return
+        holds = self._holds(book, resize)
         known = self._decider.memory.apps.get(book.app.key)
         changed = known is not None and known.size != resize.final
         # Of many pods one stands for all with the same outcome.
-        for result in first.values():
-            self._decider.resized(turn_id, book.app.key, resize, result)
-        if WriteOutcome.WRITTEN in first and changed:
-            self._tell(book, resize)
+        for outcome, result in first.items():
+            # That an old spec's resize was refused, or one under a lost Lease, says nothing.
+            if holds or outcome is not WriteOutcome.REFUSED:
+                self._decider.resized(turn_id, book.app.key, resize, result)
+        if holds and first:
+            self._back_off(book, resize, first)
+        return changed and WriteOutcome.WRITTEN in first
+
+    def _back_off(
+        self, book: Book, resize: Resize, first: Mapping[WriteOutcome, WriteResult]
+    ) -> None:
         failed = next((one for one in _FAILURES if one in first), WriteOutcome.WRITTEN)
         book.resizes = book.resizes.after(failed, self._clock.monotonic_s())
         if failed is not WriteOutcome.WRITTEN:
@@ -235,10 +242,12 @@ class Resizer:
                 "app=%s %s: %s: %s", book.app.key, failed, resize.final, first[failed].detail
             )
 
-    def _tell(self, book: Book, resize: Resize) -> None:
+    def _tell(self, book: Book, view: View, resize: Resize) -> None:
         key = book.app.key
         _log.info("app=%s decision=%s size: %s", key, resize.decision_id, resize.message)
-        self._teller.post(events.resized(key, book.app.uid, resize))
+        event = events.resized(view.outcome)
+        if event is not None:
+            self._teller.post(event)
 
 
 def _container(book: Book) -> str:

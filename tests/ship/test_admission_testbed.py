@@ -44,6 +44,18 @@ kind: Role
 metadata: {name: scale-sets}
 rules:
 - {apiGroups: [apps], resources: [statefulsets/scale], verbs: [patch]}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: Role
+metadata: {name: resize}
+rules:
+- {apiGroups: [""], resources: [pods/resize], verbs: [patch]}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: Role
+metadata: {name: template}
+rules:
+- {apiGroups: [apps], resources: [deployments], verbs: [patch]}
 """
 
 
@@ -114,13 +126,22 @@ def deployment(name: str = "consumer", kind: str = "Deployment") -> Body:
 def workloads(ship_bed: testbed.Testbed, space: str) -> str:
     """A namespace with two Deployments, a StatefulSet, and users with different rights."""
     bodies = (deployment(), deployment("other"), deployment("db", "StatefulSet"))
-    users = _bindings(outsider=["apps"], owner=["apps", "scale-one"], sets=["apps", "scale-sets"])
+    users = _bindings(
+        outsider=["apps"],
+        owner=["apps", "scale-one"],
+        sets=["apps", "scale-sets"],
+        resizer=["apps", "scale-one", "resize"],
+        author=["apps", "scale-one", "template"],
+    )
     everything = "---\n".join([_USERS, users, *(json.dumps(body) + "\n" for body in bodies)])
     ship_bed.kubectl("create", "-n", space, "-f", "-", input=everything)
     make, scale = ("create", "chargedapps"), ("patch", "--subresource=scale")
-    for user in ("outsider", "owner", "sets"):
+    for user in ("outsider", "owner", "sets", "resizer", "author"):
         wait_may(ship_bed, user, *make, namespace=space)
-    wait_may(ship_bed, "owner", *scale, "deployments/consumer", namespace=space)
+    for user in ("owner", "resizer", "author"):
+        wait_may(ship_bed, user, *scale, "deployments/consumer", namespace=space)
+    wait_may(ship_bed, "resizer", "patch", "--subresource=resize", "pods", namespace=space)
+    wait_may(ship_bed, "author", "patch", "deployments", namespace=space)
     wait_may(ship_bed, "sets", *scale, "statefulsets", namespace=space)
     return space
 
@@ -128,7 +149,8 @@ def workloads(ship_bed: testbed.Testbed, space: str) -> str:
 def app(kind: str = "Deployment", target: str = "consumer", **spec: Any) -> str:
     body = copy.deepcopy(bad_input.APP)
     reference = {"apiVersion": "apps/v1", "kind": kind, "name": target}
-    body["spec"] = {**body["spec"], "scaleTargetRef": reference, **spec}
+    sizes = {**body["spec"]["resources"], "mode": "Off"}
+    body["spec"] = {**body["spec"], "scaleTargetRef": reference, "resources": sizes, **spec}
     return json.dumps(body)
 
 
@@ -196,6 +218,25 @@ def test_owner_retargets_only_to_what_they_may_scale(
     assert "created" in apply_as(ship_bed, "owner", workloads, app())
     assert "replaced" in apply_as(ship_bed, "owner", workloads, app(mode="Active"))
     assert "may not scale" in apply_as(ship_bed, "owner", workloads, app(target="other"))
+
+
+IN_PLACE = bad_input.APP["spec"]["resources"]
+
+
+def test_who_may_scale_and_not_resize_may_not_have_it_resized(
+    ship_bed: testbed.Testbed, workloads: str
+) -> None:
+    told = apply_as(ship_bed, "owner", workloads, app(resources=IN_PLACE))
+    assert "owner may not resize pods of deployments consumer" in told
+    assert "ask for the right to patch pods/resize there, or set mode: Off" in told
+    assert not exists(ship_bed, workloads)
+
+
+@pytest.mark.parametrize("user", ["resizer", "author"], ids=["pods/resize", "the template"])
+def test_who_may_set_sizes_may_have_them_set(
+    ship_bed: testbed.Testbed, workloads: str, user: str
+) -> None:
+    assert "created" in apply_as(ship_bed, user, workloads, app(resources=IN_PLACE))
 
 
 def test_labels_and_deletion_are_free(ship_bed: testbed.Testbed, workloads: str) -> None:

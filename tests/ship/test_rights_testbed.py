@@ -88,10 +88,8 @@ def named(row: dict[str, Any]) -> tuple[str, str]:
     return f"{on.get('apiGroup', '')}/{'/'.join(part for part in parts if part)}", row["verb"]
 
 
-def test_operator_uses_every_right_to_write_and_is_refused_nothing(
-    ship_bed: testbed.Testbed, space: str, documents: list[dict[str, Any]], tmp_path: Path
-) -> None:
-    since = ship_bed.audit_log.stat().st_size
+def install_apps(bed: testbed.Testbed, space: str, resize_mode: str) -> None:
+    """Two workloads, their apps and a policy whose fallback raises both."""
     fallback = {"afterSeconds": 1, "strategy": "AtLeast", "replicas": _FLOOR}
     policy = {
         **bad_input.POLICY,
@@ -101,17 +99,31 @@ def test_operator_uses_every_right_to_write_and_is_refused_nothing(
     for kind, name in (("Deployment", "consumer"), ("StatefulSet", "db")):
         target = {"apiVersion": "apps/v1", "kind": kind, "name": name}
         spec = {**bad_input.APP["spec"], "mode": "Active", "scaleTargetRef": target, "holds": []}
+        spec["resources"] = {**spec["resources"], "mode": resize_mode}
         app = {**bad_input.APP, "metadata": {"name": name}, "spec": spec}
-        for body in (deployment(name, kind), app):
-            ship_bed.kubectl("create", "-n", space, "-f", "-", input=json.dumps(body))
-    ship_bed.kubectl("create", "-n", space, "-f", "-", input=json.dumps(policy))
+        workload = deployment(name, kind)
+        container = workload["spec"]["template"]["spec"]["containers"][0]
+        container["resources"] = {"requests": {"cpu": "100m", "memory": "32Mi"}}
+        for body in (workload, app):
+            bed.kubectl("create", "-n", space, "-f", "-", input=json.dumps(body))
+    bed.kubectl("create", "-n", space, "-f", "-", input=json.dumps(policy))
 
-    def replicas() -> list[int]:
-        told = ship_bed.kubectl("get", "deployments,statefulsets", "-n", space, "-o", "json")
-        return [one["spec"]["replicas"] for one in json.loads(told)["items"]]
+
+def replicas(bed: testbed.Testbed, space: str) -> list[int]:
+    told = bed.kubectl("get", "deployments,statefulsets", "-n", space, "-o", "json")
+    return [one["spec"]["replicas"] for one in json.loads(told)["items"]]
+
+
+def test_operator_uses_every_right_to_write_and_is_refused_nothing(
+    ship_bed: testbed.Testbed, space: str, documents: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    since = ship_bed.audit_log.stat().st_size
+    install_apps(ship_bed, space, "Off")
 
     with operator(ship_bed, documents, tmp_path):
-        wait_until(lambda: replicas() == [_FLOOR, _FLOOR], "both raised to the floor", 60)
+        wait_until(
+            lambda: replicas(ship_bed, space) == [_FLOOR, _FLOOR], "both raised to the floor", 60
+        )
         granted = {(what, verb) for _, what, verb in rules_of(documents)}
         writes = {one for one in granted if one[1] not in ("get", "list", "watch")}
         wait_until(
@@ -123,3 +135,20 @@ def test_operator_uses_every_right_to_write_and_is_refused_nothing(
         f"{named(row)} {row['requestURI']}" for row in rows if row["responseStatus"]["code"] == 403
     ]
     assert refused == []
+
+
+def test_app_that_wants_sizes_without_the_right_is_told_the_value_and_scaled(
+    ship_bed: testbed.Testbed, space: str, documents: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    install_apps(ship_bed, space, "InPlace")
+    message = 'jsonpath={.status.conditions[?(@.type=="ResizeSettled")].message}'
+    told = ("get", "capp", "consumer", "-n", space, "-o", message)
+    with operator(ship_bed, documents, tmp_path):
+        wait_until(
+            lambda: "set knobs.resources.enabled=true" in ship_bed.kubectl(*told),
+            "the remedy to be told",
+            60,
+        )
+        wait_until(
+            lambda: replicas(ship_bed, space) == [_FLOOR, _FLOOR], "both raised to the floor", 60
+        )
