@@ -63,10 +63,10 @@ def csv(played: Sequence[Play]) -> Iterator[str]:
         yield ",".join(_cell(figure) for figure in _figures(play))
 
 
-def _figures(play: Play) -> tuple[str | int | float | None, ...]:
-    score = play.contender.score
-    named = {"load": play.load, "seed": play.seed, "knobs": play.knobs, "cost": play.cost}
-    return tuple(named[name] if name in named else getattr(score, name) for name in _COLUMNS)
+def _figures(play: Play) -> tuple[Any, ...]:
+    known = dataclasses.asdict(play.contender.score)
+    known |= {"load": play.load, "seed": play.seed, "knobs": play.knobs, "cost": play.cost}
+    return tuple(known[name] for name in _COLUMNS)
 
 
 def _cell(figure: str | float | None) -> str:

@@ -28,7 +28,13 @@ def played() -> example.Example:
 def scene(load: str, seed: int = 0, **changes) -> world.Scene:
     one = played()
     made = stream.scene(seed, loads.LOADS[load](seed))
-    return dataclasses.replace(made, replicas=one.replicas, limit_cores=one.limit_cores, **changes)
+    return dataclasses.replace(
+        made,
+        target=one.app.target,
+        replicas=one.replicas,
+        limit_cores=one.limit_cores,
+        **changes,
+    )
 
 
 @pytest.fixture(scope="module")
