@@ -32,6 +32,8 @@ SCALED_OBJECTS: Final = "scaledobjects"
 POLICY: Final = "policy"
 PDBS: Final = "poddisruptionbudgets"
 NAMESPACES: Final = "namespaces"
+NODES: Final = "nodes"
+PODS: Final = "pods"
 COORDINATION: Final = "coordination.k8s.io"
 EVENTS: Final = "events.k8s.io"
 

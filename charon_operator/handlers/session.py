@@ -26,8 +26,7 @@ from aiohttp.connector import Connection
 
 from charon_operator.clients import kube_access
 from charon_operator.handlers import watched
-from charon_operator.loop import snapshot
-from charon_operator.loop.snapshot import Kind
+from charon_operator.loop.store import Kind, Scope, Store
 from charon_operator.model.workload import Key
 
 _log = logging.getLogger(__name__)
@@ -41,31 +40,31 @@ _CALM_S = 60.0
 
 
 class Lists:
-    """Puts lists into a snapshot; one for each life of the informer.
+    """Puts lists into a store; one for each life of the informer.
 
     Args:
         store: where the objects go.
         prefix: of every path, when the API server stands behind one.
     """
 
-    def __init__(self, store: snapshot.Snapshot, prefix: str = "") -> None:
+    def __init__(self, store: Store, prefix: str = "") -> None:
         self._store = store
         self._prefix = prefix.rstrip("/")
-        self._keys: dict[watched.Scope, set[Key]] = {}
+        self._keys: dict[Scope, set[Key]] = {}
         self._paths = {scope_path(kind): kind for kind in watched.RESOURCES}
 
-    def scope(self, path: str) -> watched.Scope | None:
+    def scope(self, path: str) -> Scope | None:
         """The kind and namespace that a path lists, or None."""
         path = path.removeprefix(self._prefix)
         inside = re.search(r"/namespaces/([^/]+)(?=/[^/]+$)", path)
         kind = self._paths.get(path.replace(inside.group(0), "") if inside else path)
         return (kind, inside.group(1) if inside else "") if kind else None
 
-    def heard(self, scope: watched.Scope) -> None:
+    def heard(self, scope: Scope) -> None:
         """A watch was granted; Kopf opens one anew whenever it is silent for long."""
         self._store.heard(scope[0])
 
-    def take(self, scope: watched.Scope, page: Mapping[str, Any], *, first: bool) -> None:
+    def take(self, scope: Scope, page: Mapping[str, Any], *, first: bool) -> None:
         """Store one page; the last one says what there is no more."""
         kind, namespace = scope
         keys = self._store.listed(kind, page.get("items") or [])
