@@ -43,6 +43,8 @@ LABEL_FORCE_ADVISORY: Final = f"{GROUP}/force-advisory"
 LABEL_PLANT_DRIVEN: Final = "plant.charon.dev/driven"
 # Set by the testbed on its fake nodes.
 LABEL_FAKE_NODE: Final = "plant.charon.dev/fake-node"
+# GPU feature discovery's, on nodes.
+LABEL_GPU_PRODUCT: Final = "nvidia.com/gpu.product"
 # Set by the testbed on its real node; pods that must really run select it.
 LABEL_REAL_NODE: Final = "testbed.charon.dev/real-node"
 
@@ -120,6 +122,28 @@ class LimitName(StrEnum):
     DISRUPTION_BUDGET = "PodDisruptionBudget"
     BOUNDS = "Bounds"
     HOLD = "Hold"
+
+
+class Shortage(StrEnum):
+    """Why no more pods fit, from what is mended last to what passes by itself."""
+
+    NO_SUCH_PRODUCT = "NoSuchProduct"
+    NODES_NOT_READY = "NodesNotReady"
+    TAINTS = "Taints"
+    CAN_NEVER_FIT = "CanNeverFit"
+    FRAGMENTED = "Fragmented"
+    BUSY_NOW = "BusyNow"
+
+
+class GrantReason(StrEnum):
+    """Why an app may have the GPUs that it may have."""
+
+    ENOUGH = "Enough"
+    DEMAND_UNKNOWN = "DemandUnknown"
+    MINIMUM_DOES_NOT_FIT = "MinimumDoesNotFit"
+    OUT_OF_REACH = "OutOfReach"
+    GAVE_WAY = "GaveWay"
+    LIMITED = "Limited"
 
 
 class EventReason(StrEnum):
