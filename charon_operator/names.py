@@ -186,4 +186,5 @@ class Metric(StrEnum):
     INFORMER_SYNCED = "charon_informer_synced"
     INFORMER_SILENT = "charon_informer_silent_seconds"
     INFORMER_PROBLEMS = "charon_informer_problems"
+    DEVICES_FREE = "charon_devices_free"
     JOURNAL_ROWS_LOST = "charon_journal_rows_lost_total"

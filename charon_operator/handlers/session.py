@@ -16,6 +16,7 @@ import json
 import logging
 import math
 import re
+import threading
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -34,6 +35,8 @@ _log = logging.getLogger(__name__)
 # Decoded, small fields take eight times their bytes, and a pod of 512 MiB must outlive that. A page
 # of 20 of the largest objects that etcd takes (1.5 MiB) is within.
 _MAX_LIST_BYTES = 40 * 2**20
+# Whichever informer asked: two pages decoded at once would be too much.
+_ONE_AT_A_TIME = threading.Lock()
 _FIRST_PAUSE_S = 1.0
 _LAST_PAUSE_S = 15.0
 _CALM_S = 60.0
@@ -99,8 +102,10 @@ def response_class(lists: Lists) -> type[aiohttp.ClientResponse]:
             scope = lists.scope(self.url.path) if self.ok else None
             if scope is None:
                 return await super().json(encoding=encoding, loads=loads, content_type=content_type)
-            page = _page(await _bounded(self))
-            lists.take(scope, page, first="continue" not in self.url.query)
+            raw = await _bounded(self)
+            with _ONE_AT_A_TIME:
+                page = _page(raw)
+                lists.take(scope, page, first="continue" not in self.url.query)
             return {**page, "items": []}
 
     return Listening

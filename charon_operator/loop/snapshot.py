@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 from charon_operator import names, ports
 from charon_operator.errors import SpecError
+from charon_operator.loop.floor import Floor
 from charon_operator.loop.store import Body, Kind, Store
 from charon_operator.model import body as bodies
 from charon_operator.model.app import Actuation, ChargedApp, Mode
@@ -59,10 +60,14 @@ class Snapshot(Store):
 
     Args:
         clock: stamps when a kind was last heard of (monotonic), and bounds times found in statuses.
+
+    Attributes:
+        floor: nodes and their pods; nothing is known of them unless placement is on.
     """
 
     def __init__(self, clock: ports.Clock) -> None:
         super().__init__(clock)
+        self.floor = Floor(clock)
         self._rivals: dict[Target, dict[str, Rival]] = {}
         self._claims: dict[Target, dict[Key, Rival]] = {}
         self._wakes: list[Callable[[], None]] = []
@@ -197,7 +202,7 @@ class Snapshot(Store):
             case Kind.NAMESPACES:
                 return bodies.labels(body)
             case Kind.NODES | Kind.PODS:
-                return None  # kept elsewhere
+                return None  # the floor's
 
     def _relink(self, kind: Kind, name: Key, before: Any, entry: Any) -> None:
         if before is not None:
