@@ -33,6 +33,8 @@ POLICY: Final = "policy"
 PDBS: Final = "poddisruptionbudgets"
 PODS: Final = "pods"
 NAMESPACES: Final = "namespaces"
+NODES: Final = "nodes"
+PODS: Final = "pods"
 COORDINATION: Final = "coordination.k8s.io"
 EVENTS: Final = "events.k8s.io"
 
@@ -42,6 +44,8 @@ LABEL_FORCE_ADVISORY: Final = f"{GROUP}/force-advisory"
 LABEL_PLANT_DRIVEN: Final = "plant.charon.dev/driven"
 # Set by the testbed on its fake nodes.
 LABEL_FAKE_NODE: Final = "plant.charon.dev/fake-node"
+# GPU feature discovery's, on nodes.
+LABEL_GPU_PRODUCT: Final = "nvidia.com/gpu.product"
 # Set by the testbed on its real node; pods that must really run select it.
 LABEL_REAL_NODE: Final = "testbed.charon.dev/real-node"
 
@@ -134,6 +138,28 @@ class LimitName(StrEnum):
     HOLD = "Hold"
 
 
+class Shortage(StrEnum):
+    """Why no more pods fit, from what is mended last to what passes by itself."""
+
+    NO_SUCH_PRODUCT = "NoSuchProduct"
+    NODES_NOT_READY = "NodesNotReady"
+    TAINTS = "Taints"
+    CAN_NEVER_FIT = "CanNeverFit"
+    FRAGMENTED = "Fragmented"
+    BUSY_NOW = "BusyNow"
+
+
+class GrantReason(StrEnum):
+    """Why an app may have the GPUs that it may have."""
+
+    ENOUGH = "Enough"
+    DEMAND_UNKNOWN = "DemandUnknown"
+    MINIMUM_DOES_NOT_FIT = "MinimumDoesNotFit"
+    OUT_OF_REACH = "OutOfReach"
+    GAVE_WAY = "GaveWay"
+    LIMITED = "Limited"
+
+
 class EventReason(StrEnum):
     """Reasons of the Events posted on a ChargedApp."""
 
@@ -180,4 +206,5 @@ class Metric(StrEnum):
     INFORMER_SYNCED = "charon_informer_synced"
     INFORMER_SILENT = "charon_informer_silent_seconds"
     INFORMER_PROBLEMS = "charon_informer_problems"
+    DEVICES_FREE = "charon_devices_free"
     JOURNAL_ROWS_LOST = "charon_journal_rows_lost_total"

@@ -139,6 +139,12 @@ class Safety(_Part):
     resize_gpu_pods: bool = False
 
 
+class Placement(_Part):
+    """What placing GPU variants needs to know: all nodes, and the pods on them."""
+
+    enabled: bool = False
+
+
 class JournalFile(_Part):
     """Where decisions are kept. Without a path they are kept nowhere."""
 
@@ -165,6 +171,7 @@ class Settings(BaseSettings):
     mimir: Mimir = Field(default_factory=Mimir)
     lease: Lease = Field(default_factory=Lease)
     safety: Safety = Field(default_factory=Safety)
+    placement: Placement = Field(default_factory=Placement)
     journal: JournalFile = Field(default_factory=JournalFile)
     health: Health = Field(default_factory=Health)
     watch_namespaces: list[str] = Field(default_factory=list)
@@ -227,6 +234,7 @@ __all__ = [
     "JournalFile",
     "Lease",
     "Mimir",
+    "Placement",
     "Safety",
     "Scope",
     "Settings",

@@ -7,6 +7,7 @@ cluster it did not start.
 import json
 import os
 import pathlib
+import re
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -20,6 +21,8 @@ from charon_operator.testbed import bed, build, keeper, layout, parts, progress,
 
 Nodes = Sequence[testbed.Node | testbed.RealNode]
 _MOST_NODES = 1000
+# So many GPUs of a product in one node; the product becomes a label's value.
+_GPU_NODE = re.compile(r"gpu:([1-9][0-9]?)x([A-Za-z0-9](?:[-A-Za-z0-9]{0,40}[A-Za-z0-9])?)")
 
 
 def default_folder() -> pathlib.Path:
@@ -41,14 +44,21 @@ output_option = click.option(
 
 
 def nodes_of(context: click.Context, parameter: click.Parameter, text: str) -> Nodes:
-    """A number of fake nodes, `real`, or both with a comma between them."""
-    number, comma, real = text.partition(",")
-    if text == "real":
-        return [testbed.RealNode()]
-    if not number.isdecimal() or int(number) > _MOST_NODES or (comma and real != "real"):
-        raise click.BadParameter(f"{text!r}: write a number up to {_MOST_NODES}, real, or 3,real")
-    fake = [testbed.Node(name=f"node-{i}") for i in range(int(number))]
-    return [*fake, testbed.RealNode()] if real else fake
+    """Fake nodes by their number, fake nodes with GPUs, `real`, or several with commas between."""
+    found: list[testbed.Node | testbed.RealNode] = []
+    for part in text.split(","):
+        gpus = _GPU_NODE.fullmatch(part)
+        if part == "real":
+            found.append(testbed.RealNode())
+        elif gpus:
+            found.append(testbed.gpu_node(f"gpu-{len(found)}", gpus[2], int(gpus[1])))
+        elif part.isdecimal() and int(part) <= _MOST_NODES:
+            first = len(found)
+            found += [testbed.Node(name=f"node-{first + i}") for i in range(int(part))]
+        else:
+            forms = f"a number up to {_MOST_NODES}, real, gpu:4xA100, or several, as 3,real"
+            raise click.BadParameter(f"{part!r}: write {forms}")
+    return found
 
 
 @click.group()
@@ -78,8 +88,9 @@ def lab() -> None:
     callback=nodes_of,
     default="1",
     show_default=True,
-    metavar="NUMBER|real",
-    help="A number of fake ones; `real`: one that runs pods (Linux, root); or both, as `3,real`.",
+    metavar="NUMBER|gpu:4xA100|real",
+    help="A number of fake ones; a fake one with GPUs; `real`: one that runs pods (Linux, root); "
+    "or several, as `3,gpu:4xA100,real`.",
 )
 @click.option(
     "--kubeconfig",
@@ -96,6 +107,7 @@ def up(folder: pathlib.Path, provider: str, nodes: Nodes, detach: bool, **rest: 
 
     \b
     charon lab up --nodes 3 --detach
+    charon lab up --nodes 2,gpu:4xA100,gpu:8xT4
     charon lab up --nodes real --folder /tmp/real
     charon lab up --provider kubeconfig --kubeconfig ~/.kube/config --mimir-url http://127.0.0.1:9009
     """

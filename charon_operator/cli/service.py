@@ -22,6 +22,7 @@ from typing import Final
 from charon_operator import __version__, ports, settings
 from charon_operator.clients import dryrun, health, kube
 from charon_operator.clients.mimir import MimirClient
+from charon_operator.handlers import watched
 from charon_operator.handlers.supervisor import InformerThread
 from charon_operator.loop.fleet import Fleet
 from charon_operator.loop.leader import Leader
@@ -98,6 +99,11 @@ class _Operator:
         self._informer = InformerThread(
             self._snapshot, client.access, namespaces=configured.watch_namespaces
         )
+        self._informers = [self._informer]
+        if configured.placement.enabled:
+            # One of its own, for the whole cluster: what it lacks is in nobody else's way.
+            floor = self._snapshot.floor
+            self._informers.append(InformerThread(floor, client.access, kinds=watched.FLOOR))
         self._leader = _leader(configured, options, client, clock, identity)
         client.fence = lambda: self._leader.remaining_s
         cluster: ports.Cluster = dryrun.DryRunCluster(client) if options.dry_run else client
@@ -118,18 +124,24 @@ class _Operator:
         metrics.total(
             Metric.INFORMER_RESTARTS,
             "Lives of the informer that ended without being asked to.",
-            lambda: self._informer.restarts,
+            lambda: sum(informer.restarts for informer in self._informers),
         )
         metrics.gauge(
             Metric.INFORMER_PROBLEMS,
             "APIs, rights and answers that the informer lacks; its log names them.",
-            lambda: len(self._informer.problems),
+            lambda: sum(len(informer.problems) for informer in self._informers),
         )
         metrics.gauges(
             Metric.INFORMER_SILENT,
             "Since a kind was last heard of: a list, a watch granted (every 10 min) or an event.",
             "kind",
-            lambda: self._snapshot.silent_s().items(),
+            lambda: {**self._snapshot.silent_s(), **self._snapshot.floor.silent_s()}.items(),
+        )
+        metrics.gauges(
+            Metric.DEVICES_FREE,
+            "Devices that no pod asks for, on nodes that take pods; none while placement is off.",
+            "resource",
+            lambda: self._snapshot.floor.free_devices().items(),
         )
         metrics.total(
             Metric.JOURNAL_ROWS_LOST,
@@ -147,7 +159,8 @@ class _Operator:
         async with health.HealthServer(self._configured.health, pulse) as server:
             _log.info("charon %s; health and metrics on port %d", __version__, server.port)
             with self._recording():
-                self._informer.start()
+                for informer in self._informers:
+                    informer.start()
                 leading = asyncio.create_task(self._leader.run())
                 try:
                     await self._fleet.run(stop)
@@ -160,7 +173,8 @@ class _Operator:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_RELEASE_S):
                 await self._leader.release()
-        if not await asyncio.to_thread(self._informer.stop, _INFORMER_END_S):
+        ends = [asyncio.to_thread(one.stop, _INFORMER_END_S) for one in self._informers]
+        if not all(await asyncio.gather(*ends)):
             _log.warning("The informer did not end in time; it ends with the process")
 
     @contextlib.contextmanager

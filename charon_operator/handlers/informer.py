@@ -15,8 +15,7 @@ from typing import Any
 import kopf
 
 from charon_operator.handlers import life, session, watched
-from charon_operator.loop import snapshot
-from charon_operator.loop.snapshot import Kind
+from charon_operator.loop.store import Kind, Store
 
 _log = logging.getLogger(__name__)
 
@@ -92,7 +91,7 @@ def settings() -> kopf.OperatorSettings:
 
 
 def registry(
-    kinds: Iterable[Kind], store: snapshot.Snapshot, login: session.Login, end: life.Deadline
+    kinds: Iterable[Kind], store: Store, login: session.Login, end: life.Deadline
 ) -> kopf.OperatorRegistry:
     """Handlers for these kinds, in a registry of their own."""
     handlers = kopf.OperatorRegistry()
@@ -110,14 +109,14 @@ def registry(
     return handlers
 
 
-def _handler(kind: Kind, store: snapshot.Snapshot) -> Callable[..., Coroutine[Any, Any, None]]:
+def _handler(kind: Kind, store: Store) -> Callable[..., Coroutine[Any, Any, None]]:
     async def on_event(event: Mapping[str, Any], **_: Any) -> None:
         _take(kind, store, event)
 
     return on_event
 
 
-def _take(kind: Kind, store: snapshot.Snapshot, event: Mapping[str, Any]) -> None:
+def _take(kind: Kind, store: Store, event: Mapping[str, Any]) -> None:
     # Whatever one object is made of, the others go on, and Kopf must not throttle it.
     try:
         if event["type"] == "DELETED":

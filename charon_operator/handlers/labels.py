@@ -9,21 +9,18 @@ import asyncio
 from collections.abc import Sequence
 
 from charon_operator.clients import kube
-from charon_operator.loop import snapshot
-from charon_operator.loop.snapshot import Kind
+from charon_operator.loop.store import Kind, Store
 from charon_operator.model import body as bodies
 from charon_operator.model.workload import Key
 
 
-async def read(
-    client: kube.KubeClient, store: snapshot.Snapshot, namespaces: Sequence[str]
-) -> tuple[str, ...]:
+async def read(client: kube.KubeClient, store: Store, namespaces: Sequence[str]) -> tuple[str, ...]:
     """Read them all at once, so that one that hangs holds up no other."""
     told = await asyncio.gather(*(_one(client, store, name) for name in namespaces))
     return tuple(problem for problem in told if problem)
 
 
-async def _one(client: kube.KubeClient, store: snapshot.Snapshot, namespace: str) -> str:
+async def _one(client: kube.KubeClient, store: Store, namespace: str) -> str:
     answer = await client.get(f"/api/v1/{Kind.NAMESPACES}/{namespace}")
     key = Key("", namespace)
     if answer.ok and bodies.key(answer.body) == key:

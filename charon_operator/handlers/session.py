@@ -16,6 +16,7 @@ import json
 import logging
 import math
 import re
+import threading
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -26,8 +27,7 @@ from aiohttp.connector import Connection
 
 from charon_operator.clients import kube_access
 from charon_operator.handlers import watched
-from charon_operator.loop import snapshot
-from charon_operator.loop.snapshot import Kind
+from charon_operator.loop.store import Kind, Scope, Store
 from charon_operator.model.workload import Key
 
 _log = logging.getLogger(__name__)
@@ -35,37 +35,39 @@ _log = logging.getLogger(__name__)
 # Decoded, small fields take eight times their bytes, and a pod of 512 MiB must outlive that. A page
 # of 20 of the largest objects that etcd takes (1.5 MiB) is within.
 _MAX_LIST_BYTES = 40 * 2**20
+# Whichever informer asked: two pages decoded at once would be too much.
+_ONE_AT_A_TIME = threading.Lock()
 _FIRST_PAUSE_S = 1.0
 _LAST_PAUSE_S = 15.0
 _CALM_S = 60.0
 
 
 class Lists:
-    """Puts lists into a snapshot; one for each life of the informer.
+    """Puts lists into a store; one for each life of the informer.
 
     Args:
         store: where the objects go.
         prefix: of every path, when the API server stands behind one.
     """
 
-    def __init__(self, store: snapshot.Snapshot, prefix: str = "") -> None:
+    def __init__(self, store: Store, prefix: str = "") -> None:
         self._store = store
         self._prefix = prefix.rstrip("/")
-        self._keys: dict[watched.Scope, set[Key]] = {}
+        self._keys: dict[Scope, set[Key]] = {}
         self._paths = {scope_path(kind): kind for kind in watched.RESOURCES}
 
-    def scope(self, path: str) -> watched.Scope | None:
+    def scope(self, path: str) -> Scope | None:
         """The kind and namespace that a path lists, or None."""
         path = path.removeprefix(self._prefix)
         inside = re.search(r"/namespaces/([^/]+)(?=/[^/]+$)", path)
         kind = self._paths.get(path.replace(inside.group(0), "") if inside else path)
         return (kind, inside.group(1) if inside else "") if kind else None
 
-    def heard(self, scope: watched.Scope) -> None:
+    def heard(self, scope: Scope) -> None:
         """A watch was granted; Kopf opens one anew whenever it is silent for long."""
         self._store.heard(scope[0])
 
-    def take(self, scope: watched.Scope, page: Mapping[str, Any], *, first: bool) -> None:
+    def take(self, scope: Scope, page: Mapping[str, Any], *, first: bool) -> None:
         """Store one page; the last one says what there is no more."""
         kind, namespace = scope
         keys = self._store.listed(kind, page.get("items") or [])
@@ -100,8 +102,10 @@ def response_class(lists: Lists) -> type[aiohttp.ClientResponse]:
             scope = lists.scope(self.url.path) if self.ok else None
             if scope is None:
                 return await super().json(encoding=encoding, loads=loads, content_type=content_type)
-            page = _page(await _bounded(self))
-            lists.take(scope, page, first="continue" not in self.url.query)
+            raw = await _bounded(self)
+            with _ONE_AT_A_TIME:
+                page = _page(raw)
+                lists.take(scope, page, first="continue" not in self.url.query)
             return {**page, "items": []}
 
     return Listening

@@ -24,8 +24,7 @@ import yarl
 from charon_operator.clients import kube, kube_access
 from charon_operator.handlers import informer, labels, life, session, watched
 from charon_operator.handlers.watched import Standing, Survey
-from charon_operator.loop import snapshot
-from charon_operator.loop.snapshot import Kind
+from charon_operator.loop.store import Kind, Scope, Store
 
 _log = logging.getLogger(__name__)
 
@@ -47,11 +46,12 @@ _READ_LABELS_EVERY_S = 5.0
 
 
 class InformerThread:
-    """Feeds a snapshot until stopped.
+    """Feeds a store until stopped.
 
     Args:
         store: what is fed.
         access: how the API server is reached.
+        kinds: what is watched.
         namespaces: watched; none means all.
         survey_every_s: how often to look for APIs and rights that came or went.
         patience_s: how long APIs that can be done without are waited for at the start.
@@ -64,9 +64,10 @@ class InformerThread:
 
     def __init__(
         self,
-        store: snapshot.Snapshot,
+        store: Store,
         access: kube_access.Access,
         *,
+        kinds: Sequence[Kind] = watched.FLEET,
         namespaces: Sequence[str] = (),
         survey_every_s: float = 20.0,
         patience_s: float = _PATIENCE_S,
@@ -78,6 +79,7 @@ class InformerThread:
         self._lacking_since_s: float | None = None
         self._store = store
         self._access = access
+        self._kinds = tuple(kinds)
         self._namespaces = tuple(namespaces)
         self._survey_every_s = survey_every_s
         self._patience_s = patience_s
@@ -176,7 +178,7 @@ class InformerThread:
     async def _first_survey(self, client: kube.KubeClient, over: asyncio.Event) -> Survey | None:
         """Ask until the API server has answered for what must be known; None when stopped."""
         while not over.is_set():
-            found = await watched.survey(client, self._namespaces)
+            found = await watched.survey(client, self._namespaces, self._kinds)
             if self._suffices(watched.unknown(found)):
                 return found
             self._tell(found)
@@ -204,7 +206,7 @@ class InformerThread:
         files = self._access.fingerprint()
         while True:
             await asyncio.sleep(self._survey_every_s)
-            now = await watched.survey(client, self._namespaces)
+            now = await watched.survey(client, self._namespaces, self._kinds)
             news = {
                 scope: one.standing
                 for scope, one in now.items()
@@ -253,7 +255,7 @@ def _warn(problems: Sequence[str], known: Collection[str]) -> None:
             _log.warning("%s", problem)
 
 
-def _words(news: Mapping[watched.Scope, Standing]) -> list[str]:
+def _words(news: Mapping[Scope, Standing]) -> list[str]:
     return [f"{kind}: {standing}" for (kind, _), standing in news.items()]
 
 

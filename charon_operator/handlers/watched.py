@@ -13,10 +13,10 @@ from typing import NamedTuple
 
 from charon_operator import names
 from charon_operator.clients import kube
-from charon_operator.loop.snapshot import Kind
+from charon_operator.loop.store import Kind, Scope
 
-Scope = tuple[Kind, str]
-"""A kind in a namespace, or ("") in the whole cluster."""
+_GRANT = "grant the operator get, list and watch"
+_GRANT_PLACEMENT = f"{_GRANT} (helm: knobs.placement.enabled=true), or set placement.enabled false"
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +26,7 @@ class Resource:
     Attributes:
         required: without it no app can be controlled.
         awaited: nothing is begun while nobody knows whether there are such objects.
+        remedy: what to do where it may not be listed.
     """
 
     group: str
@@ -33,6 +34,7 @@ class Resource:
     required: bool
     namespaced: bool = True
     awaited: bool = True
+    remedy: str = _GRANT
 
     @property
     def root(self) -> str:
@@ -52,7 +54,12 @@ RESOURCES: Mapping[Kind, Resource] = {
     Kind.SCALED_OBJECTS: Resource(names.KEDA, "v1alpha1", required=False, awaited=False),
     Kind.BUDGETS: Resource(names.POLICY, "v1", required=False, awaited=False),
     Kind.NAMESPACES: Resource("", "v1", required=False, namespaced=False),
+    Kind.NODES: Resource("", "v1", required=False, namespaced=False, remedy=_GRANT_PLACEMENT),
+    Kind.PODS: Resource("", "v1", required=False, remedy=_GRANT_PLACEMENT),
 }
+# Nodes, and what occupies them, of the whole cluster whichever namespaces are served.
+FLOOR = (Kind.NODES, Kind.PODS)
+FLEET = tuple(kind for kind in RESOURCES if kind not in FLOOR)
 
 
 class Standing(StrEnum):
@@ -74,20 +81,22 @@ class Finding(NamedTuple):
 Survey = Mapping[Scope, Finding]
 
 
-def scopes(namespaces: Sequence[str]) -> list[Scope]:
+def scopes(namespaces: Sequence[str], kinds: Sequence[Kind] = FLEET) -> list[Scope]:
     """Everything we would watch: in these namespaces, or (none given) in all.
 
     Who serves some namespaces has no right to list all of them: their labels are read one by one.
     """
     if not namespaces:
-        return [(kind, "") for kind in RESOURCES]
-    namespaced = [kind for kind, resource in RESOURCES.items() if resource.namespaced]
+        return [(kind, "") for kind in kinds]
+    namespaced = [kind for kind in kinds if RESOURCES[kind].namespaced]
     return [(kind, namespace) for kind in namespaced for namespace in namespaces]
 
 
-async def survey(client: kube.KubeClient, namespaces: Sequence[str]) -> Survey:
+async def survey(
+    client: kube.KubeClient, namespaces: Sequence[str], kinds: Sequence[Kind] = FLEET
+) -> Survey:
     """Ask what can be watched now."""
-    wanted = scopes(namespaces)
+    wanted = scopes(namespaces, kinds)
     found = await asyncio.gather(*(_finding(client, scope) for scope in wanted))
     return dict(zip(wanted, found, strict=True))
 
@@ -112,14 +121,14 @@ def problems(found: Survey) -> Mapping[Scope, str]:
 
 def _problem(scope: Scope, one: Finding) -> str:
     kind, namespace = scope
-    group = RESOURCES[kind].group
-    name = f"{kind}.{group}" if group else str(kind)
+    resource = RESOURCES[kind]
+    name = f"{kind}.{resource.group}" if resource.group else str(kind)
     where = f"in namespace {namespace}" if namespace else "in the cluster"
     if one.standing is Standing.ABSENT:
         return f"{name} is not served by this cluster: install the CRDs"
     if one.standing is Standing.UNKNOWN:
         return f"{name} cannot be listed {where}: mend what answers it, with: {one.said}"
-    return f"{name} may not be listed {where}: grant the operator get, list and watch"
+    return f"{name} may not be listed {where}: {resource.remedy}"
 
 
 async def _finding(client: kube.KubeClient, scope: Scope) -> Finding:

@@ -3,22 +3,18 @@
 Reads: bodies of watched kinds, one at a time or as whole lists. Gives: apps, policies, targets,
 rivals, namespace labels, as nouns of the model. Never: an exception for what a user wrote (that
 becomes `Broken`), nor a body kept (but for the status of a ChargedApp).
-
-A list is the truth of its scope: what it does not name has vanished while nobody watched. Between
-lists, events of one object may arrive late, and older ones are dropped by resourceVersion.
 """
 
 import asyncio
 import contextlib
 import dataclasses
-import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from enum import StrEnum
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from charon_operator import names, ports
 from charon_operator.errors import SpecError
-from charon_operator.loop import shelf
+from charon_operator.loop.floor import Floor
+from charon_operator.loop.store import Body, Kind, Store
 from charon_operator.model import body as bodies
 from charon_operator.model.app import Actuation, ChargedApp, Mode
 from charon_operator.model.decision import Past
@@ -26,23 +22,8 @@ from charon_operator.model.facts import Broken
 from charon_operator.model.policy import ControlPolicy
 from charon_operator.model.workload import Absent, Key, Rival, Target, Workload
 
-Body = Mapping[str, Any]
 T = TypeVar("T")
 N = TypeVar("N")
-
-
-class Kind(StrEnum):
-    """What is watched, by the plural name of its API."""
-
-    APPS = names.CHARGED_APPS
-    POLICIES = names.CONTROL_POLICIES
-    DEPLOYMENTS = names.DEPLOYMENTS
-    STATEFUL_SETS = names.STATEFUL_SETS
-    HPAS = names.HPAS
-    SCALED_OBJECTS = names.SCALED_OBJECTS
-    BUDGETS = names.PDBS
-    NAMESPACES = names.NAMESPACES
-
 
 TARGET_KINDS: Mapping[str, Kind] = {
     names.DEPLOYMENT: Kind.DEPLOYMENTS,
@@ -74,74 +55,24 @@ class _Target:
     pods: bodies.Labels
 
 
-class Snapshot:
-    """A thread-safe store of the newest that is known.
+class Snapshot(Store):
+    """The newest that is known of what a turn reads.
 
     Args:
         clock: stamps when a kind was last heard of (monotonic), and bounds times found in statuses.
+
+    Attributes:
+        floor: nodes and their pods; nothing is known of them unless placement is on.
     """
 
     def __init__(self, clock: ports.Clock) -> None:
-        self._clock = clock
-        self._lock = threading.RLock()
-        self._shelves: dict[Kind, shelf.Shelf[Any]] = {kind: shelf.Shelf() for kind in Kind}
+        super().__init__(clock)
+        self.floor = Floor(clock)
         self._rivals: dict[Target, dict[str, Rival]] = {}
         self._claims: dict[Target, dict[Key, Rival]] = {}
-        self._expected: frozenset[tuple[Kind, str]] | None = None
-        self._listed: set[tuple[Kind, str]] = set()
-        self._seen_at_s: dict[Kind, float] = {}
         self._wakes: list[Callable[[], None]] = []
-        self.version = 0
 
-    # What the informer writes.
-
-    def expect(self, scopes: Iterable[tuple[Kind, str]]) -> None:
-        """Say which kinds are watched, each in a namespace or ("") in all of them."""
-        with self._lock:
-            self._expected = frozenset(scopes)
-
-    def heard(self, kind: Kind) -> None:
-        """A watch of a kind was granted, though it may have nothing to tell."""
-        with self._lock:
-            self._seen_at_s[kind] = self._clock.monotonic_s()
-
-    def put(self, kind: Kind, body: Body) -> None:
-        """An object is, or has changed to, this; an older version than the one held is dropped."""
-        with self._lock:
-            self._seen_at_s[kind] = self._clock.monotonic_s()
-            changed = self._store(kind, body, only_newer=True)
-        self._tell(kind, changed)
-
-    def drop(self, kind: Kind, body: Body) -> None:
-        """An object was deleted; a new one of the same name that is already here stays."""
-        name = bodies.key(body)
-        with self._lock:
-            self._seen_at_s[kind] = self._clock.monotonic_s()
-            gone = self._shelves[kind].bury(name, bodies.uid(body))
-            self._unlink(kind, name, gone)
-        self._tell(kind, gone is not None)
-
-    def listed(self, kind: Kind, items: Iterable[Body]) -> set[Key]:
-        """A page of a list: stores it, whatever the versions say, and gives its keys."""
-        with self._lock:
-            held = [(bodies.key(body), self._store(kind, body, only_newer=False)) for body in items]
-        self._tell(kind, any(changed for _, changed in held))
-        return {name for name, _ in held}
-
-    def relisted(self, kind: Kind, keys: Iterable[Key], namespace: str = "") -> None:
-        """A list has ended: what it did not name in its namespace ("" = all) is no more."""
-        there = set(keys)
-        with self._lock:
-            self._seen_at_s[kind] = self._clock.monotonic_s()
-            self._listed.add((kind, namespace))
-            gone = [
-                name
-                for name in self._shelves[kind]
-                if name not in there and namespace in ("", _scope_of(kind, name))
-            ]
-            for name in gone:
-                self._unlink(kind, name, self._shelves[kind].drop(name))
-        self._tell(kind, bool(gone))
+    # What is read afresh.
 
     def put_workload(self, found: Workload | Absent) -> None:
         """A target was read afresh; the labels of its pods stay as they were seen."""
@@ -159,19 +90,6 @@ class Snapshot:
                 shelf_of.put(name, found.uid, found.resource_version, entry)
 
     # What the fleet reads.
-
-    @property
-    def synced(self) -> bool:
-        """Every watched kind has been listed at least once."""
-        with self._lock:
-            return self._expected is not None and self._expected <= self._listed
-
-    def silent_s(self) -> Mapping[Kind, float]:
-        """Seconds since each watched kind was last heard of; one never heard of is left out."""
-        now_s = self._clock.monotonic_s()
-        with self._lock:
-            watched = {kind for kind, _ in self._expected or ()}
-            return {k: now_s - seen_s for k, seen_s in self._seen_at_s.items() if k in watched}
 
     def apps(self) -> Sequence[ChargedApp | Broken]:
         """All ChargedApps, in the order of their names."""
@@ -256,29 +174,16 @@ class Snapshot:
         with self._lock:
             self._wakes = [known for known in self._wakes if known is not ring]
 
-    def _tell(self, kind: Kind, changed: bool) -> None:
-        if not changed:
-            return
-        with self._lock:
-            self.version += 1
+    def _changed(self, kind: Kind) -> None:
+        super()._changed(kind)
         if kind in _WAKING:
             for ring in self._wakes:
                 ring()
 
-    def _store(self, kind: Kind, body: Body, *, only_newer: bool) -> bool:
-        name = bodies.key(body)
-        shelf_of = self._shelves[kind]
-        uid, version = bodies.uid(body), bodies.version(body)
-        if only_newer and shelf_of.is_older(name, uid, version):
-            return False
-        before = shelf_of.get(name)
-        entry = self._read(kind, body, before)
-        if entry is None:
-            self._unlink(kind, name, shelf_of.drop(name))
-            return before is not None
-        shelf_of.put(name, uid, version, entry)
-        self._relink(kind, name, before, entry)
-        return _matters(before, entry)
+    def _matters(self, before: Any, entry: Any) -> bool:
+        if isinstance(entry, _App) and isinstance(before, _App):
+            return entry.parsed is not before.parsed
+        return super()._matters(before, entry)
 
     def _read(self, kind: Kind, body: Body, before: Any) -> Any:
         match kind:
@@ -296,6 +201,8 @@ class Snapshot:
                 return bodies.budget(body)
             case Kind.NAMESPACES:
                 return bodies.labels(body)
+            case Kind.NODES | Kind.PODS:
+                return None  # the floor's
 
     def _relink(self, kind: Kind, name: Key, before: Any, entry: Any) -> None:
         if before is not None:
@@ -320,10 +227,6 @@ def absent(target: Target) -> Absent:
     """A target that is not there, in words."""
     detail = f"{target} does not exist: create it, or correct spec.scaleTargetRef"
     return Absent(target, names.Reason.TARGET_NOT_FOUND, detail)
-
-
-def _scope_of(kind: Kind, name: Key) -> str:
-    return name.name if kind is Kind.NAMESPACES else name.namespace
 
 
 def _read_app(body: Body, before: _App | None) -> _App:
@@ -378,12 +281,6 @@ def _claim(app: ChargedApp | Broken) -> Rival | None:
         return None
     key = app.key
     return Rival(names.CHARGED_APP, key.namespace, key.name, app.created_at_s, app.uid)
-
-
-def _matters(before: Any, entry: Any) -> bool:
-    if isinstance(entry, _App) and isinstance(before, _App):
-        return entry.parsed is not before.parsed
-    return bool(before != entry)
 
 
 def _forget(index: dict[Target, dict[N, Rival]], outer: Target, inner: N) -> None:

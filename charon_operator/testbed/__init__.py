@@ -7,6 +7,7 @@ and `attach`, a handle on one that another process owns. Never: is imported by t
 from charon_operator.testbed.access import Access
 from charon_operator.testbed.bed import ProcessStatus, Testbed
 from charon_operator.testbed.config import Config, Node, Provider, RealNode
+from charon_operator.testbed.gpunodes import gpu_node
 from charon_operator.testbed.process import Process
 from charon_operator.testbed.starter import prepare, start
 from charon_operator.testbed.state import attach
@@ -21,6 +22,7 @@ __all__ = [
     "RealNode",
     "Testbed",
     "attach",
+    "gpu_node",
     "prepare",
     "start",
 ]

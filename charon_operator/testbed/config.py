@@ -30,6 +30,8 @@ class Node:
     labels: Mapping[str, str] = dataclasses.field(default_factory=dict)
     extended: Mapping[str, str] = dataclasses.field(default_factory=dict)
     """Extended resources, as `{"nvidia.com/gpu": "4"}`."""
+    taints: Sequence[Mapping[str, str]] = dataclasses.field(default_factory=list)
+    """As `{"key": "nvidia.com/gpu", "effect": "NoSchedule"}`."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

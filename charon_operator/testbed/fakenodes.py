@@ -42,6 +42,7 @@ def _node(node: config.Node) -> dict[str, Any]:
         "apiVersion": "v1",
         "kind": "Node",
         "metadata": {"name": node.name, "labels": labels},
+        "spec": {"taints": [dict(taint) for taint in node.taints]},
         "status": {"capacity": capacity, "allocatable": capacity},
     }
 

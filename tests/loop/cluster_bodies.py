@@ -21,12 +21,17 @@ class SetClock:
         return self.monotonic
 
 
+def version() -> str:
+    """A resourceVersion above all before it."""
+    return str(next(_versions))
+
+
 def meta(name: str, namespace: str = "ns", **more: Any) -> Body:
     found = {
         "name": name,
         "namespace": namespace,
         "uid": f"uid-{namespace}-{name}",
-        "resourceVersion": str(next(_versions)),
+        "resourceVersion": version(),
         "generation": 1,
         "creationTimestamp": "2026-11-01T00:00:00Z",
     }

@@ -68,6 +68,8 @@ BAD_VALUES = {
     "a port beyond ports": "service.port=70000",
     "an interval without a unit": "serviceMonitor.interval=a5",
     "a knob in words": "knobs.resources.enabled=InPlace",
+    "a knob in words": "knobs.placement.enabled=maybe",
+    "a knob among the settings": "settings.placement.enabled=true",
     "a cap of nothing": "settings.safety.max_replicas=0",
 }
 
@@ -79,16 +81,21 @@ def test_b23_bad_values_are_refused_and_named(value: str) -> None:
     assert value.partition("=")[0].split("[")[0] in told or "Additional property" in told
 
 
+def settings_of(documents: list[dict[str, Any]], folder: Path) -> settings.Settings:
+    """The settings file of a rendered chart, as the operator reads it."""
+    (config,) = [one for one in documents if one["kind"] == "ConfigMap"]
+    file = folder / "settings.yaml"
+    file.write_text(config["data"]["settings.yaml"], encoding="utf-8")
+    return settings.load(file)
+
+
 @pytest.mark.parametrize(
     "arguments", [(), ("--values", chart.CUSTOM_VALUES)], ids=["default", "custom"]
 )
 def test_settings_file_is_one_that_the_operator_reads(
     arguments: tuple[str | Path, ...], tmp_path: Path
 ) -> None:
-    (config,) = [d for d in chart.documents(*arguments) if d["kind"] == "ConfigMap"]
-    file = tmp_path / "settings.yaml"
-    file.write_text(config["data"]["settings.yaml"], encoding="utf-8")
-    read = settings.load(file)
+    read = settings_of(chart.documents(*arguments), tmp_path)
     assert read.lease.namespace == chart.NAMESPACE
     assert read.safety.own_deployment == f"{chart.NAMESPACE}/{chart.RELEASE}"
     assert (read.force_mode == "Advisory") is bool(arguments)
@@ -142,6 +149,27 @@ def test_watching_some_namespaces_gives_no_rights_in_others() -> None:
     assert [d for d in documents if d["kind"] == "ClusterRoleBinding"] == []
     bound = {d["metadata"]["namespace"] for d in documents if d["kind"] == "RoleBinding"}
     assert bound == {"team-a", "team-b", chart.NAMESPACE}
+
+
+@pytest.mark.parametrize("namespaces", ["", "{a}"], ids=["all namespaces", "one namespace"])
+def test_placement_asks_for_nodes_and_pods_of_the_cluster_and_tells_the_operator(
+    namespaces: str, tmp_path: Path
+) -> None:
+    watched = ("--set", f"watchNamespaces={namespaces}") if namespaces else ()
+    without = chart.documents(*watched)
+    placed = chart.documents(*watched, "--set", "knobs.placement.enabled=true")
+    assert rules_of(placed) - rules_of(without) == {
+        ("ClusterRole", what, verb)
+        for what in ("/nodes", "/pods")
+        for verb in ("get", "list", "watch")
+    }
+    bindings = [
+        {one["roleRef"]["name"] for one in documents if one["kind"] == "ClusterRoleBinding"}
+        for documents in (without, placed)
+    ]
+    assert bindings[1] - bindings[0] == {f"{chart.RELEASE}-placement"}
+    for documents, enabled in ((without, False), (placed, True)):
+        assert settings_of(documents, tmp_path).placement.enabled is enabled
 
 
 def test_a_watched_namespace_is_read_by_the_binding_there_and_no_other() -> None:

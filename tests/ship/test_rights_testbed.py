@@ -1,5 +1,7 @@
 """The operator itself under the chart's rights: it needs all it is given to write, and no more.
 
+Nodes and pods are among what it reads where placement is on, and only there.
+
 Its metric store does not answer, so what it writes is the fallback: a raise to a floor.
 """
 
@@ -11,11 +13,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import yaml
 
 from charon_operator import testbed
-from charon_operator.testbed import probes, sockets
+from charon_operator.names import Metric
+from charon_operator.testbed import fakenodes, probes, sockets
 from tests.faults import install
 from tests.model import bad_input
 from tests.ship import chart
@@ -26,10 +30,11 @@ from tests.testbed_fixtures import wait_until
 pytestmark = pytest.mark.testbed
 _USER = f"system:serviceaccount:{chart.NAMESPACE}:{chart.RELEASE}"
 _FLOOR = 4
+_FLOOR_KINDS = ("/nodes", "/pods")
 _OPERATORS_OWN = ("Deployment", "Service", "CustomResourceDefinition")
 
 
-@pytest.fixture(params=["all namespaces", "one namespace"])
+@pytest.fixture(params=["all namespaces", "one namespace", "one namespace, placement"])
 def documents(
     request: pytest.FixtureRequest, ship_bed: testbed.Testbed, space: str
 ) -> Iterator[list[dict[str, Any]]]:
@@ -37,6 +42,8 @@ def documents(
     install.install_crds(ship_bed)
     ship_bed.kubectl("create", "namespace", chart.NAMESPACE)
     watched = [] if request.param == "all namespaces" else ["--set", f"watchNamespaces={{{space}}}"]
+    if "placement" in request.param:
+        watched += ["--set", "knobs.placement.enabled=true"]
     # A second without metrics is enough for the fallback; the address answers nobody.
     address = "settings.mimir.url=http://127.0.0.1:9/prometheus"
     rendered = chart.documents("--set", address, *watched)
@@ -48,8 +55,8 @@ def documents(
 
 
 @contextmanager
-def operator(bed: testbed.Testbed, documents: list[dict[str, Any]], folder: Path) -> Iterator[None]:
-    """The program, with the chart's settings file and its account's token."""
+def operator(bed: testbed.Testbed, documents: list[dict[str, Any]], folder: Path) -> Iterator[str]:
+    """The program, with the chart's settings file and its account's token; gives its address."""
     (config,) = [one for one in documents if one["kind"] == "ConfigMap"]
     settings = yaml.safe_load(config["data"]["settings.yaml"])
     ports = sockets.Reservation()
@@ -65,8 +72,9 @@ def operator(bed: testbed.Testbed, documents: list[dict[str, Any]], folder: Path
     with (folder / "log").open("wb") as log:
         running = subprocess.Popen(command, stdout=log, stderr=log)
         try:
-            wait_until(lambda: probes.answers(f"http://127.0.0.1:{port}/readyz"), "the operator")
-            yield
+            address = f"http://127.0.0.1:{port}"
+            wait_until(lambda: probes.answers(f"{address}/readyz"), "the operator")
+            yield address
         finally:
             running.terminate()
             running.wait(30)
@@ -125,10 +133,9 @@ def test_operator_uses_every_right_to_write_and_is_refused_nothing(
             lambda: replicas(ship_bed, space) == [_FLOOR, _FLOOR], "both raised to the floor", 60
         )
         granted = {(what, verb) for _, what, verb in rules_of(documents)}
-        writes = {one for one in granted if one[1] not in ("get", "list", "watch")}
-        wait_until(
-            lambda: writes <= set(map(named, asked(ship_bed, since))), f"all of {writes}", 30
-        )
+        used = {one for one in granted if one[1] not in ("get", "list", "watch")}
+        used |= {one for one in granted if one[0] in _FLOOR_KINDS and one[1] == "list"}
+        wait_until(lambda: used <= set(map(named, asked(ship_bed, since))), f"all of {used}", 30)
     rows = asked(ship_bed, since)
     assert {named(row) for row in rows} <= granted | {("keda.sh/scaledobjects", "list")}
     refused = [
@@ -152,3 +159,26 @@ def test_app_that_wants_sizes_without_the_right_is_told_the_value_and_scaled(
         wait_until(
             lambda: replicas(ship_bed, space) == [_FLOOR, _FLOOR], "both raised to the floor", 60
         )
+
+
+@pytest.mark.parametrize("documents", ["one namespace, placement"], indirect=True)
+def test_with_placement_devices_of_the_whole_cluster_are_followed(
+    ship_bed: testbed.Testbed, documents: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    node = json.dumps(fakenodes.objects([testbed.gpu_node("late", "A100", 4)]))
+    free = f'{Metric.DEVICES_FREE}{{resource="nvidia.com/gpu"}} 4.0'
+    with operator(ship_bed, documents, tmp_path) as address:
+
+        def told(line: str) -> bool:
+            return line in httpx.get(f"{address}/metrics").text
+
+        for kind in ("nodes", "pods"):
+            listed = f'{Metric.INFORMER_SILENT}{{kind="{kind}"}}'
+            wait_until(lambda line=listed: told(line), f"{kind} to be listed")
+        # What comes after the lists is told by a watch.
+        ship_bed.kubectl("create", "-f", "-", input=node)
+        try:
+            wait_until(lambda: told(free), "the GPUs of a new node")
+        finally:
+            ship_bed.kubectl("delete", "node", "late")
+        wait_until(lambda: not told(free), "the node to go")

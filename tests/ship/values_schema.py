@@ -13,7 +13,7 @@ CHART = Path(__file__).parents[2] / "helm" / "charon-operator"
 FILE = CHART / "values.schema.json"
 # The chart fills these in and would overrule what is given.
 FILLED_IN = {
-    "": ("watch_namespaces", "force_mode"),
+    "": ("watch_namespaces", "force_mode", "placement"),
     "lease": ("namespace", "name"),
     "safety": ("own_deployment",),
     "health": ("host", "port"),
@@ -42,7 +42,9 @@ def _values() -> dict[str, Any]:
             forceMode=_text(enum=["", "Advisory"]),
             watchNamespaces=_list(_text(pattern="^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", maxLength=63)),
             settings=settings(),
-            knobs=_object(resources=_object(enabled=_SWITCH)),
+            knobs=_object(
+                placement=_object(enabled=_SWITCH), resources=_object(enabled=_SWITCH)
+            ),
             mimirSecret=_text(maxLength=253),
             journal=_object(enabled=_SWITCH, sizeLimit=_QUANTITY),
             crds=_object(install=_SWITCH),

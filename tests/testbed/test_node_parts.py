@@ -11,7 +11,7 @@ import tarfile
 import click
 import pytest
 
-from charon_operator import errors, testbed
+from charon_operator import errors, names, testbed
 from charon_operator.cli import lab_testbed
 from charon_operator.testbed import images, keeper, parts
 from charon_operator.testbed.images import interpreter, oci
@@ -102,9 +102,20 @@ def test_nodes_option_when_well_formed_then_names_them(text: str, fake: int, rea
     assert [type(node) for node in nodes] == [testbed.Node] * fake + [testbed.RealNode] * real
 
 
-@pytest.mark.parametrize("text", ["", "-1", "1001", "3,", "3,fake", "real,3", "many"])
+def test_nodes_option_when_it_asks_for_gpus_then_a_node_of_its_own_has_them() -> None:
+    plain, *rest, real = lab_testbed.nodes_of(None, None, "1,gpu:4xA100,gpu:16xT4,real")
+    assert [node.name for node in (plain, *rest, real)] == ["node-0", "gpu-1", "gpu-2", "real-0"]
+    assert [
+        (node.labels[names.LABEL_GPU_PRODUCT], node.extended["nvidia.com/gpu"]) for node in rest
+    ] == [("A100", "4"), ("T4", "16")]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "-1", "1001", "3,", "3, real", "3,fake", "gpu:4", "gpu:0xA100", "gpu:4xA_1"],
+)
 def test_nodes_option_when_malformed_then_says_what_to_write(text: str) -> None:
-    with pytest.raises(click.BadParameter, match="write a number up to 1000, real, or 3,real"):
+    with pytest.raises(click.BadParameter, match="write a number up to 1000, real, gpu:4xA100,"):
         lab_testbed.nodes_of(None, None, text)
 
 

@@ -45,6 +45,9 @@ app.kubernetes.io/part-of: charon-operator
 {{- if .Values.journal.enabled -}}
 {{- $_ := set $ours "journal" (dict "path" "/var/lib/charon/journal.jsonl") -}}
 {{- end -}}
+{{- if .Values.knobs.placement.enabled -}}
+{{- $_ := set $ours "placement" (dict "enabled" true) -}}
+{{- end -}}
 {{- if .Values.watchNamespaces -}}
 {{- $_ := set $ours "watch_namespaces" .Values.watchNamespaces -}}
 {{- end -}}
