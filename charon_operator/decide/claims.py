@@ -1,0 +1,187 @@
+"""The apps at the table where GPUs are shared out: what they want, hold and are granted.
+
+Reads: what an app claims. Gives: `Party` and `Turns` for `allocate`, the `Grant` that comes of it.
+Never: a word of one app about another.
+"""
+
+import heapq
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from charon_operator.decide import mix
+from charon_operator.decide.inventory import Stock
+from charon_operator.decide.mix import Aim, Counts, Mix, Patience, Variant
+from charon_operator.model.workload import Key
+from charon_operator.names import GrantReason
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What an app wants, and what it has.
+
+    Attributes:
+        priority: above 0; at 20 a share of the demand counts twice as much as at 10.
+        wanted: units a second; None when that is not known.
+        quality: that the mix has at least, 0..1.
+        held: node of each bound pod, by name of a variant; the last is the first to go.
+        is_met: its objectives are met.
+        since_s: when its mix last changed, seconds since 1970; None when that is not known.
+    """
+
+    key: Key
+    priority: float
+    wanted: float | None
+    quality: float
+    variants: tuple[Variant, ...]
+    held: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    is_met: bool = False
+    since_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """What an app may ask for.
+
+    Attributes:
+        counts: replicas of each variant; with DemandUnknown what is bound, and no reason to
+            ask for less than is asked for.
+        detail: why, in words with numbers.
+    """
+
+    counts: Counts
+    reason: GrantReason
+    detail: str
+
+
+class Party:
+    """An app at the table.
+
+    Attributes:
+        variants: those that fewest nodes can run first, as the others can give way to them.
+        ask: the mix it goes for.
+        pods: node of each pod that it is granted, by variant.
+        most: replicas of each variant that it may still hope for.
+        served: units a second that these pods serve.
+        has_swapped: it has given up what it had for another mix, which it does once a round.
+        refused: why no more of a variant fits, the last such answer.
+    """
+
+    def __init__(self, claim: Claim, stock: Stock, total: Mapping[str, int]) -> None:
+        self.claim = claim
+        self.size = {one.name: _size(one, total) for one in claim.variants}
+        self.variants = sorted(claim.variants, key=lambda one: len(stock.candidates(one.need)))
+        self.by_name = {one.name: one for one in claim.variants}
+        self.pods = {one.name: list(claim.held.get(one.name, ())) for one in claim.variants}
+        self.most = {one.name: one.most for one in claim.variants}
+        self.ask: Mix | None = None
+        self.in_reach = False
+        self.dwells = False
+        self.served = sum(self.by_name[name].capacity * len(at) for name, at in self.pods.items())
+        self.refused = ""
+        self.robbed = 0
+        self.has_swapped = False
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Pods that it is granted."""
+        return {name: len(nodes) for name, nodes in self.pods.items()}
+
+    @property
+    def may_be_robbed(self) -> bool:
+        """Whether a gain of others may take what is above its minimum."""
+        return not (self.claim.is_met or self.dwells or self.claim.wanted is None)
+
+    def take(self, name: str, node: str) -> None:
+        """One more pod."""
+        self.pods[name].append(node)
+        self.served += self.by_name[name].capacity
+
+    def drop(self, name: str, node: str) -> None:
+        """One pod less."""
+        self.pods[name].remove(node)
+        self.served -= self.by_name[name].capacity
+
+    def worth(self, served: float) -> float:
+        """What serving so much is worth: the priority, at the whole demand."""
+        wanted = self.claim.wanted
+        return self.claim.priority * (min(1.0, served / wanted) if wanted else 0.0)
+
+    def wish(self, now_s: float, patience: Patience, *, anew: bool = False) -> Mix | None:
+        """The mix to go for within its hopes, None while the demand is not known.
+
+        It grows from what the app has, or is made `anew` as if it had nothing.
+        """
+        claim = self.claim
+        if claim.wanted is None:
+            return None
+        aim = Aim(claim.wanted, claim.quality)
+        within = [one.within(self.most[one.name]) for one in self.variants]
+        current = {} if anew else self.counts
+        return mix.chosen(within, aim, current, claim.since_s, now_s, patience)
+
+    def next_pod(self) -> tuple[float, str] | None:
+        """Gain for its size, and variant, of the pod that it would ask for next."""
+        lacking = [one for one in self.variants if self._lacks(one)]
+        found = [(self.gain(one) / self.size[one.name], one.name) for one in lacking]
+        return max(found, key=lambda item: item[0], default=None)
+
+    def gain(self, one: Variant) -> float:
+        """What one more pod is worth."""
+        return self.worth(self.served + one.capacity) - self.worth(self.served)
+
+    def _lacks(self, one: Variant) -> bool:
+        return self.ask is not None and len(self.pods[one.name]) < self.ask.counts[one.name]
+
+
+class Turns:
+    """Parties by the gain of their next pod for its size; who is in it twice is served once."""
+
+    def __init__(self, parties: Sequence[Party]) -> None:
+        self._places = {id(party): place for place, party in enumerate(parties)}
+        self._parties = parties
+        self._heap: list[tuple[float, int]] = []
+        self.put(*parties)
+
+    def put(self, *parties: Party) -> None:
+        """Those that still ask for something, and belong here."""
+        for party in parties:
+            found, place = party.next_pod(), self._places.get(id(party))
+            if found is not None and place is not None:
+                heapq.heappush(self._heap, (-found[0], place))
+
+    def next(self) -> Party | None:
+        """Whose gain is largest now, or None when nobody asks."""
+        while self._heap:
+            gain, place = heapq.heappop(self._heap)
+            found = self._parties[place].next_pod()
+            if found is None:
+                continue
+            # It was served or robbed since it came: its turn is another.
+            if -gain > found[0] * (1 + 1e-9):
+                heapq.heappush(self._heap, (-found[0], place))
+                continue
+            return self._parties[place]
+        return None
+
+
+def _size(one: Variant, total: Mapping[str, int]) -> float:
+    """The largest share that a pod takes of anything in the cluster."""
+    return max(amount / max(amount, total.get(name, 0)) for name, amount in one.need.requests)
+
+
+def grant(party: Party, *, short: bool) -> Grant:
+    counts, wanted = party.counts, party.claim.wanted
+    if short:
+        return Grant(counts, GrantReason.MINIMUM_DOES_NOT_FIT, party.refused)
+    if wanted is None:
+        return Grant(counts, GrantReason.DEMAND_UNKNOWN, "nothing is given or taken")
+    got = mix.mix(party.claim.variants, counts, Aim(wanted, party.claim.quality))
+    served = f"{got.capacity:g} of {wanted:g} units a second can be served"
+    if got.reaches:
+        return Grant(counts, GrantReason.ENOUGH, served)
+    if not party.in_reach:
+        return Grant(counts, GrantReason.OUT_OF_REACH, f"{served}, more never: served last")
+    if party.robbed:
+        gone = f"{party.robbed} pod(s) gave way to a larger gain"
+        return Grant(counts, GrantReason.GAVE_WAY, f"{served}, {gone}")
+    return Grant(counts, GrantReason.LIMITED, f"{served}; {party.refused}")
