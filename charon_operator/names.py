@@ -34,7 +34,6 @@ PDBS: Final = "poddisruptionbudgets"
 PODS: Final = "pods"
 NAMESPACES: Final = "namespaces"
 NODES: Final = "nodes"
-PODS: Final = "pods"
 COORDINATION: Final = "coordination.k8s.io"
 EVENTS: Final = "events.k8s.io"
 

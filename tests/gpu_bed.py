@@ -16,11 +16,12 @@ import pytest
 
 from charon_operator import names, testbed
 from charon_operator.clients import kube_access
-from charon_operator.decide.inventory import Fit, Holding
+from charon_operator.decide.inventory import Fit
 from charon_operator.handlers import watched
 from charon_operator.handlers.supervisor import InformerThread
 from charon_operator.loop.floor import Floor
 from charon_operator.model import gpu
+from charon_operator.model.placing import Holding
 from charon_operator.model.workload import Target
 from tests.handlers.informers import SystemClock
 from tests.testbed_fixtures import wait_until

@@ -150,7 +150,7 @@ class Play:
         return (
             bool(self.story.decided)
             and self.story.decided[-1].sampled_s is not None
-            and self._ready >= self._example.app.spec.replicas.min
+            and self._ready >= self._example.app.spec.bounds.min
         )
 
     def _settled(self) -> bool:
@@ -161,7 +161,7 @@ class Play:
         if now_s < self.trace.silent_s or not self.story.done:
             return False
         last = self.story.done[-1]
-        low = self._example.app.spec.replicas.min
+        low = self._example.app.spec.bounds.min
         return last.to == low and now_s - last.time_s > _CALM_S
 
     def _observe(self, now_s: float, output: PlantOutput, pods: Sequence[PlantPod]) -> None:

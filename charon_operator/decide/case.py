@@ -130,7 +130,7 @@ def _situation(
     case: Case, usable: Usable, memory: AppMemory, given: tuple[float, Safety], *, blind: bool
 ) -> Situation:
     now_s, safety = given
-    bounds = usable.app.spec.replicas
+    bounds = usable.app.spec.bounds
     high = min(bounds.max, safety.max_replicas)
     return Situation(
         spec=usable.app.spec,

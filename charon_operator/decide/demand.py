@@ -152,8 +152,8 @@ def _setting(
         sign=objective.sign,
         replicas=workload.replicas,
         ready=workload.ready,
-        minimum=spec.replicas.min,
-        maximum=spec.replicas.max,
+        minimum=spec.bounds.min,
+        maximum=spec.bounds.max,
         capacity_per_replica=per_pod,
     )
 

@@ -12,8 +12,9 @@ same way is gone on.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from charon_operator.decide.inventory import Holding, Stock
+from charon_operator.decide.inventory import Stock
 from charon_operator.decide.mix import Counts, Variant
+from charon_operator.model.placing import Holding
 
 _MOST_WAIT_S = 3600.0
 

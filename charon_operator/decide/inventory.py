@@ -12,6 +12,7 @@ from typing import Final
 from charon_operator import names
 from charon_operator.model import gpu
 from charon_operator.model.gpu import Amounts, Need, Node, Pod, Standing
+from charon_operator.model.placing import Holding, Supply
 from charon_operator.model.workload import Target
 from charon_operator.names import Shortage
 
@@ -39,26 +40,6 @@ class Fit:
         return sum(self.per_node.values())
 
 
-@dataclass(frozen=True, slots=True)
-class Holding:
-    """The pods of one workload.
-
-    Attributes:
-        nodes: node of each bound pod, terminating ones included.
-        pending: pods that the scheduler found no node for, or has not come to.
-        gated: pods that wait to be admitted, which is no failure.
-    """
-
-    nodes: tuple[str, ...] = ()
-    pending: int = 0
-    gated: int = 0
-
-    @property
-    def exist(self) -> int:
-        """Pods there are."""
-        return len(self.nodes) + self.pending + self.gated
-
-
 class Stock:
     """Nodes and what is free on them; pods may be put in and taken out to see what would be.
 
@@ -67,13 +48,13 @@ class Stock:
         free: by node name; negative where pods ask for more than there is.
     """
 
-    def __init__(self, nodes: Mapping[str, Node], free: dict[str, dict[str, int]]) -> None:
-        self.nodes = nodes
-        self.free = free
+    def __init__(self, supply: Supply) -> None:
+        self.nodes = supply.nodes
+        self.free = {name: dict(amounts) for name, amounts in supply.free.items()}
         self._known: dict[Need, _Sifted] = {}
         self._devices = {
             name: [resource for resource in node.allocatable if gpu.is_extended(resource)]
-            for name, node in nodes.items()
+            for name, node in supply.nodes.items()
         }
 
     def copy(self) -> "Stock":
@@ -192,6 +173,10 @@ class Inventory:
                 del self._made[pod.target]
 
     def stock(self) -> Stock:
+        """What is free now, to count and place in."""
+        return Stock(self.supply())
+
+    def supply(self) -> Supply:
         """What is free now, in a copy that later changes leave alone."""
         none: Counter[str] = Counter()
         free = {}
@@ -200,7 +185,7 @@ class Inventory:
             free[name] = {
                 resource: amount - used[resource] for resource, amount in node.allocatable.items()
             }
-        return Stock(dict(self._nodes), free)
+        return Supply(dict(self._nodes), free)
 
     def holding(self, target: Target) -> Holding:
         """The pods of a workload, the oldest told of first."""

@@ -25,7 +25,7 @@ _AUTOSCALERS: Final = (Reason.SCALED_OBJECT_OWNS_TARGET, Reason.HPA_OWNS_TARGET)
 def claims(app: ChargedApp) -> bool:
     """Whether the app claims its target: only an Active one that scales does."""
     active = app.spec.mode is Mode.ACTIVE and not app.deleting
-    return active and app.spec.replicas.actuation is Actuation.SCALE
+    return active and app.spec.bounds.actuation is Actuation.SCALE
 
 
 def conflict(

@@ -21,9 +21,9 @@ from charon_operator.lab import contest
 from charon_operator.lab.contest import Contender
 from charon_operator.lab.example import Example
 from charon_operator.lab.world import Scene
-from charon_operator.model.app import Capacity
 from charon_operator.model.policy import Prices
 from charon_operator.model.resources import ResizeMode, Resources
+from charon_operator.model.targets import Capacity
 
 REPLICAS: Final = "replicas"
 LARGE: Final = "large replicas"
@@ -175,7 +175,7 @@ def _provisioned(example: Example, resources: Resources, peak: float) -> int:
     """As many pods as the peak needs at the largest size, within bounds."""
     assert resources.cpu is not None
     load = peak / sizing.capacity(resources.curve or (), resources.cpu.max)
-    bounds = example.app.spec.replicas
+    bounds = example.app.spec.bounds
     return min(bounds.max, max(bounds.min, math.ceil(load + math.sqrt(load))))
 
 
@@ -187,7 +187,7 @@ def _unsized(example: Example, resources: Resources, limit_cores: float) -> Exam
 
 
 def _fixed(example: Example, count: int) -> Example:
-    bounds = example.app.spec.replicas.model_copy(update={"min": count, "max": count})
+    bounds = example.app.spec.bounds.model_copy(update={"min": count, "max": count})
     return _with(example, replicas=bounds)
 
 

@@ -147,7 +147,7 @@ def _optimum(
 ) -> optimum.Optimum | None:
     if not scene.arrivals.is_step:
         return None
-    bounds, threshold = example.app.spec.replicas, example.objective.threshold.value
+    bounds, threshold = example.app.spec.bounds, example.objective.threshold.value
     dead_s = longest_s if seen_s is None else min(seen_s, longest_s)
     return optimum.find(optimum.Problem(scene, bounds.min, bounds.max, threshold, dead_s))
 

@@ -62,7 +62,7 @@ def read(path: pathlib.Path) -> Example:
             f"{path}: the first objective must bound its indicator from above (LessThanOrEqual)"
         )
     workload = _named(bodies, app.target.kind, app.target.name)
-    least = app.spec.replicas.min
+    least = app.spec.bounds.min
     return Example(app, policy, max(_replicas(path, workload), least), _limit_cores(workload))
 
 

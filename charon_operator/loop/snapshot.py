@@ -276,7 +276,7 @@ def _read_target(body: Body, kind: str) -> _Target:
 def _claim(app: ChargedApp | Broken) -> Rival | None:
     if not isinstance(app, ChargedApp) or app.deleting:
         return None
-    scales = app.spec.replicas.actuation is Actuation.SCALE
+    scales = app.spec.bounds.actuation is Actuation.SCALE
     if app.spec.mode is not Mode.ACTIVE or not scales:
         return None
     key = app.key

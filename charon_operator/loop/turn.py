@@ -12,6 +12,7 @@ from charon_operator.decide.case import Case
 from charon_operator.model.decision import Resize
 from charon_operator.model.facts import AppFacts, Outcome
 from charon_operator.model.memory import Action, AppMemory, FleetMemory, Knobs, Written
+from charon_operator.model.placing import Supply
 from charon_operator.model.sizes import Size
 from charon_operator.model.workload import Key, Workload
 from charon_operator.names import Reason
@@ -36,9 +37,21 @@ class TurnResult:
 
 
 def turn(
-    memory: FleetMemory, moment: Moment, facts: Sequence[AppFacts], safety: Safety
+    memory: FleetMemory,
+    moment: Moment,
+    facts: Sequence[AppFacts],
+    safety: Safety,
+    supply: Supply | None = None,
 ) -> TurnResult:
-    """Decide on every app in `facts`; the other apps keep their demand and their memory."""
+    """Decide on every app in `facts`; the other apps keep their demand and their memory.
+
+    Args:
+        memory: of all apps.
+        moment: of the turn.
+        facts: of the apps that are due.
+        safety: the operator's own bounds.
+        supply: nodes and what is free on them; None while that is not known or not asked for.
+    """
     # 1. Each app: what is wrong, who else acts, what its objectives demand.
     cases = [_sensed(fact, memory.apps.get(fact.key), moment, safety) for fact in facts]
     memory = memory.updated({item.facts.key: item.memory for item in cases if item.memory})

@@ -9,13 +9,15 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Annotated, Any, Final, Literal, Self
+from typing import Annotated, Any, Final, Self
 
 from pydantic import AwareDatetime, BeforeValidator, Field, WithJsonSchema, model_validator
 
 from charon_operator.model import wire
-from charon_operator.model.quantity import Number, Percent, PositiveNumber
+from charon_operator.model.placement import Placement
+from charon_operator.model.quantity import Number, Percent
 from charon_operator.model.resources import Resources
+from charon_operator.model.targets import Capacity, ScaleTargetRef
 from charon_operator.model.wire import BY_NAME, ItemName, ObjectName, Rule, Wire, rules
 from charon_operator.model.workload import Key, Target
 
@@ -60,23 +62,6 @@ class PolicyRef(Wire):
     """The ControlPolicy of the same namespace that drives this app."""
 
     name: ObjectName = Field(description="Name of a ControlPolicy in the same namespace.")
-
-
-class ScaleTargetRef(Wire):
-    """The workload to scale, in the same namespace."""
-
-    api_version: Literal["apps/v1"] = Field(default="apps/v1", description="Always apps/v1.")
-    kind: Literal["Deployment", "StatefulSet"] = Field(description="Deployment or StatefulSet.")
-    name: ObjectName = Field(description="Name of the workload, in the namespace of this app.")
-
-
-class Capacity(Wire):
-    """What one replica can serve."""
-
-    value: PositiveNumber = Field(description='Units a second that one replica serves, as "64".')
-    unit: str = Field(
-        default="", max_length=63, description="Unit of the value, for people, as frames/s."
-    )
 
 
 class Indicator(Wire):
@@ -235,6 +220,10 @@ class Hold(Wire):
         return self.until is None or now_s < self.until.timestamp()
 
 
+_ONE_WAY: Final = "exactly one of scaleTargetRef and placement is needed"
+_BOUNDS: Final = "replicas is needed with scaleTargetRef; variants of a placement have their own"
+
+
 class ChargedAppSpec(Wire):
     """What a ChargedApp asks for."""
 
@@ -267,7 +256,9 @@ class ChargedAppSpec(Wire):
         description="Advisory: computes and records, leaves the target alone. Active: also acts.",
     )
     policy_ref: PolicyRef = Field(description="Which ControlPolicy drives this app.")
-    scale_target_ref: ScaleTargetRef = Field(description="Which workload is scaled.")
+    scale_target_ref: ScaleTargetRef | None = Field(
+        default=None, description="Which workload is scaled. Exactly one of this and placement."
+    )
     capacity_per_replica: Capacity | None = Field(
         default=None, description="What one replica can serve. Laws that plan capacity need it."
     )
@@ -288,9 +279,16 @@ class ChargedAppSpec(Wire):
         description="What is promised. Each drives its own control law; the largest demand wins.",
         json_schema_extra=BY_NAME,
     )
-    replicas: Replicas = Field(description="Bounds of the replica count.")
+    replicas: Replicas | None = Field(
+        default=None,
+        description="Bounds of the replica count. Needed with scaleTargetRef, and only there.",
+    )
     resources: Resources | None = Field(
         default=None, description="CPU and memory of running pods, moved in place."
+    )
+    placement: Placement | None = Field(
+        default=None,
+        description="Variants of the app, each a workload of its own, chosen by cost.",
     )
     holds: list[Hold] = Field(
         default_factory=list,
@@ -298,6 +296,29 @@ class ChargedAppSpec(Wire):
         description="Pauses, by name and direction.",
         json_schema_extra=BY_NAME,
     )
+
+    @property
+    def references(self) -> tuple[ScaleTargetRef, ...]:
+        """What is scaled, in the order of the spec."""
+        if self.placement is not None:
+            return tuple(one.scale_target_ref for one in self.placement.variants)
+        assert self.scale_target_ref is not None
+        return (self.scale_target_ref,)
+
+    @property
+    def bounds(self) -> Replicas:
+        """Bounds of the replica count, all variants together."""
+        if self.placement is None:
+            assert self.replicas is not None
+            return self.replicas
+        each = [variant.replicas for variant in self.placement.variants]
+        low, high = (sum(one.min for one in each), sum(one.max for one in each))
+        return Replicas.model_construct(min=low, max=high, actuation=Actuation.SCALE)
+
+    @property
+    def plans_capacity(self) -> bool:
+        """Whether what is demanded is counted in units a second, as replicas differ."""
+        return self.sizes_cpu or self.placement is not None
 
     @property
     def sized(self) -> Resources | None:
@@ -308,6 +329,14 @@ class ChargedAppSpec(Wire):
     def sizes_cpu(self) -> bool:
         """Whether what a pod serves follows from its size."""
         return self.sized is not None and self.sized.cpu is not None
+
+    @model_validator(mode="after")
+    def _has_one_way_to_scale(self) -> Self:
+        if (self.scale_target_ref is None) == (self.placement is None):
+            raise ValueError(_ONE_WAY)
+        if (self.replicas is None) != (self.placement is not None):
+            raise ValueError(_BOUNDS)
+        return self
 
     @model_validator(mode="after")
     def _refers_to_known_indicators(self) -> Self:
@@ -357,10 +386,15 @@ class ChargedApp:
     spec: ChargedAppSpec
 
     @property
+    def targets(self) -> tuple[Target, ...]:
+        """The workloads it scales: one, or one of each variant."""
+        namespace = self.key.namespace
+        return tuple(Target(one.kind, namespace, one.name) for one in self.spec.references)
+
+    @property
     def target(self) -> Target:
-        """The workload it scales."""
-        reference = self.spec.scale_target_ref
-        return Target(reference.kind, self.key.namespace, reference.name)
+        """The workload it scales, the first variant's with placement."""
+        return self.targets[0]
 
     @classmethod
     def parse(cls, body: Mapping[str, Any]) -> Self:

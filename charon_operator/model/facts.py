@@ -10,6 +10,7 @@ from enum import StrEnum
 
 from charon_operator.model.app import ChargedApp
 from charon_operator.model.decision import Decision, Past, Resize
+from charon_operator.model.placing import Placing, VariantFacts
 from charon_operator.model.policy import ControlPolicy
 from charon_operator.model.reading import Attainment, Missing, Readings
 from charon_operator.model.sizes import Sizes
@@ -44,6 +45,7 @@ class AppFacts:
         forced_advisory: why nothing may be written, else empty.
         past: what the status of an app says that is seen for the first time.
         sizes: of the target's pods; None when nobody asked, or the API server did not answer.
+        variants: by name, of an app with placement; `workload` is then all of them together.
     """
 
     app: ChargedApp | Broken
@@ -56,6 +58,7 @@ class AppFacts:
     forced_advisory: str = ""
     past: Past = field(default_factory=Past)
     sizes: Sizes | None = None
+    variants: Mapping[str, VariantFacts] = field(default_factory=dict)
 
     @property
     def key(self) -> Key:
@@ -116,6 +119,7 @@ class Outcome:
         blind_fleet: lowering is blocked fleet-wide at this turn.
         settling: pods asked for and not ready yet.
         resize: what size the pods should have; None for an app whose pods are not resized.
+        placing: what its variants should be; None for an app without placement.
     """
 
     key: Key
@@ -129,3 +133,4 @@ class Outcome:
     blind_fleet: bool = False
     settling: int = 0
     resize: Resize | None = None
+    placing: Placing | None = None

@@ -3,7 +3,8 @@
 Reads: nothing. Gives: `Workload`, `Absent`, `Rival`. Never: guesses; what is not known is None.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 
@@ -73,6 +74,35 @@ class Workload:
     def warming(self) -> int:
         """Pods asked for that are not ready yet."""
         return max(0, self.replicas - self.ready)
+
+
+def together(found: Sequence[Workload]) -> Workload:
+    """Several targets of one app as one: counts are sums, and what holds for one holds for all.
+
+    Its `uid` is another one whenever one of theirs is, its generation moves with each of theirs.
+
+    Args:
+        found: at least one, in a fixed order.
+    """
+    first = found[0]
+    worst = max((one.rollout for one in found), key=list(Rollout).index)
+    return replace(
+        first,
+        uid="+".join(one.uid for one in found),
+        resource_version="",
+        generation=sum(one.generation for one in found),
+        observed_generation=sum(one.observed_generation for one in found),
+        replicas=sum(one.replicas for one in found),
+        current=sum(one.current for one in found),
+        ready=sum(one.ready for one in found),
+        updated=sum(one.updated for one in found),
+        rollout=worst,
+        replica_failure=next((one.replica_failure for one in found if one.replica_failure), ""),
+        controlled_by=next((one.controlled_by for one in found if one.controlled_by), ""),
+        min_available=None,
+        last_scaler="",
+        deleting=any(one.deleting for one in found),
+    )
 
 
 @dataclass(frozen=True, slots=True)

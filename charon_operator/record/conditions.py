@@ -244,4 +244,4 @@ def _advises(standing: Standing) -> bool:
     app = standing.facts.app
     if not isinstance(app, ChargedApp):
         return True
-    return app.spec.mode is Mode.ADVISORY or app.spec.replicas.actuation is Actuation.METRIC
+    return app.spec.mode is Mode.ADVISORY or app.spec.bounds.actuation is Actuation.METRIC

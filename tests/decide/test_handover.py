@@ -8,8 +8,9 @@ import pytest
 from charon_operator.decide import allocate, handover
 from charon_operator.decide.claims import Claim
 from charon_operator.decide.handover import Handover, Standing
-from charon_operator.decide.inventory import Holding, Inventory
+from charon_operator.decide.inventory import Inventory
 from charon_operator.decide.mix import Counts, Patience, Variant
+from charon_operator.model.placing import Holding
 from charon_operator.model.workload import Target
 from tests.decide import gpus
 

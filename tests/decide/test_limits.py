@@ -31,7 +31,7 @@ def situation(
     **changes: Any,
 ) -> Situation:
     spec = build.app(**(app or {})).spec
-    high = min(spec.replicas.max, cap)
+    high = min(spec.bounds.max, cap)
     whole = Situation(
         spec=spec,
         policy=build.policy(**(policy or {})).spec,
@@ -39,7 +39,7 @@ def situation(
         memory=replace(MEMORY, **(memory or {})),
         now_s=NOW_S,
         current=current,
-        low=min(spec.replicas.min, high),
+        low=min(spec.bounds.min, high),
         high=high,
         missing={},
     )

@@ -36,7 +36,7 @@ def jumped(given: Scene) -> Trace:
     """All that is allowed, as soon as the step can have been seen."""
     world = World(given, measured=False)
     world.advance(given.step_s + DEAD_TIME_S)
-    world.cluster.scale(APP.spec.replicas.max, world.now_s)
+    world.cluster.scale(APP.spec.bounds.max, world.now_s)
     world.advance(given.end_s)
     return world.trace
 

@@ -68,7 +68,7 @@ BAD_VALUES = {
     "a port beyond ports": "service.port=70000",
     "an interval without a unit": "serviceMonitor.interval=a5",
     "a knob in words": "knobs.resources.enabled=InPlace",
-    "a knob in words": "knobs.placement.enabled=maybe",
+    "another knob in words": "knobs.placement.enabled=maybe",
     "a knob among the settings": "settings.placement.enabled=true",
     "a cap of nothing": "settings.safety.max_replicas=0",
 }
