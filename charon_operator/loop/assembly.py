@@ -7,7 +7,6 @@ apps are placed. Never: a fact of another app.
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TypeGuard
 
 from charon_operator import settings
 from charon_operator.loop.book import Book
@@ -81,19 +80,23 @@ class Assembly:
         ready = workload.ready if isinstance(workload, Workload) else None
         return gather.Ask(book.queries, ready)
 
-    def ground(self, books: Iterable[Book]) -> Ground:
-        """Supply and holdings for one turn of these apps; nothing where none of them is placed."""
-        placed = [book.app for book in books if _is_placed(book.app)]
-        if not placed:
+    def ground(self, books: Iterable[Book], everyone: Iterable[Book]) -> Ground:
+        """Supply and holdings for one turn; nothing where none of its apps is placed.
+
+        Args:
+            books: of the apps that are due.
+            everyone: all apps; what those hold that are not due counts as well.
+        """
+        targets = _placed(books)
+        if not targets:
             return Ground()
-        targets = [target for app in placed for target in app.targets]
         try:
             # What is free and who holds the rest are of one moment, or pods would count twice.
             with self._snapshot.floor.inventory() as there:
                 if there is None:
                     return Ground()
                 holdings = {target: there.holding(target) for target in targets}
-                return Ground(there.supply(), holdings)
+                return Ground(there.supply(_placed(everyone)), holdings)
         except Exception:
             # The others have their turn.
             _log.exception("What is free could not be found out")
@@ -150,8 +153,10 @@ def policy_key(app: ChargedApp) -> Key:
     return Key(app.key.namespace, app.spec.policy_ref.name)
 
 
-def _is_placed(app: ChargedApp | Broken) -> TypeGuard[ChargedApp]:
-    return isinstance(app, ChargedApp) and app.spec.placement is not None
+def _placed(books: Iterable[Book]) -> list[Target]:
+    """The targets of those apps that are placed."""
+    apps = [book.app for book in books if isinstance(book.app, ChargedApp)]
+    return [target for app in apps if app.spec.placement for target in app.targets]
 
 
 def _whole(found: Sequence[Workload | Absent | None]) -> Workload | Absent | None:

@@ -284,7 +284,7 @@ class Fleet:
         if not books:
             return
         memory = self._decider.memory
-        ground = self._assembly.ground(books)
+        ground = self._assembly.ground(books, self._roster.books.values())
         facts = [
             self._assembly.facts(book, readings.get(book.app.key, _NOTHING), memory, ground)
             for book in books

@@ -67,7 +67,7 @@ def placing_from_json(row: Mapping[str, Any]) -> Placing:
 
 def _move(one: VariantMove) -> Json:
     return {
-        "target": [one.target.kind, one.target.namespace, one.target.name],
+        "target": _target(one.target),
         "asked": one.asked,
         "ready": one.ready,
         "waiting": one.waiting,
@@ -78,6 +78,10 @@ def _move(one: VariantMove) -> Json:
 
 def _move_from(name: str, row: Mapping[str, Any]) -> VariantMove:
     return VariantMove(**{**row, "name": name, "target": Target(*row["target"])})
+
+
+def _target(target: Target) -> list[str]:
+    return [target.kind, target.namespace, target.name]
 
 
 def supply_to_json(before: Supply, now: Supply) -> Json:
@@ -92,8 +96,14 @@ def supply_to_json(before: Supply, now: Supply) -> Json:
         for name, amounts in now.free.items()
         if before.free.get(name) != amounts
     }
+    held = [
+        [_target(target), list(on)]
+        for target, on in now.held.items()
+        if before.held.get(target) != on
+    ]
     gone = [name for name in before.nodes if name not in now.nodes]
-    found: Json = {"nodes": nodes, "free": free, "gone": gone}
+    left = [_target(target) for target in before.held if target not in now.held]
+    found: Json = {"nodes": nodes, "free": free, "held": held, "gone": gone, "left": left}
     return {name: part for name, part in found.items() if part}
 
 
@@ -104,4 +114,7 @@ def supply_from_json(before: Supply, row: Mapping[str, Any]) -> Supply:
     free = {name: amounts for name, amounts in before.free.items() if name not in gone}
     changed: Mapping[str, Any] = row.get("nodes", {})
     nodes.update({name: gpu_json.node_from_json(name, one) for name, one in changed.items()})
-    return Supply(nodes, {**free, **row.get("free", {})})
+    left = {Target(*target) for target in row.get("left", ())}
+    held = {target: on for target, on in before.held.items() if target not in left}
+    held.update({Target(*target): tuple(on) for target, on in row.get("held", ())})
+    return Supply(nodes, {**free, **row.get("free", {})}, held)

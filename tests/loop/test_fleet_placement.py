@@ -13,7 +13,7 @@ from charon_operator.model.workload import Absent, Target, Workload
 from charon_operator.names import ConditionType
 from charon_operator.ports import WriteOutcome, WriteResult
 from tests.loop import placed_world
-from tests.loop.fleet_world import PERIOD_S, World, refused
+from tests.loop.fleet_world import PERIOD_S, World, policy, refused
 from tests.loop.placed_world import APP, FP16, FP32, GPU, Script, placed_app
 from tests.loop.test_floor import node
 
@@ -44,7 +44,7 @@ async def test_facts_when_a_turn_begins_then_are_of_every_variant_and_of_all_tog
     (supply,) = script.supplies
     assert supply is not None
     assert {name: amounts[GPU] for name, amounts in supply.free.items()} == {"a": 3, "b": 4}
-    assert script.variant("fp16").holding.nodes == ("a",)
+    assert (script.variant("fp16").holding.nodes, supply.held) == (("a",), {FP16: ("a",), FP32: ()})
     assert script.variant("fp32").holding.pending == 1
     needs = [script.variant(name).need for name in ("fp16", "fp32")]
     assert [need and need.extended for need in needs] == [((GPU, 1),)] * 2
@@ -60,6 +60,21 @@ async def test_supply_when_no_app_of_a_turn_is_placed_then_is_not_asked_for(scri
     world.snapshot.drop(Kind.APPS, placed_app())
     await world.step()
     assert script.supplies == [None]
+
+
+async def test_supply_when_another_placed_app_is_not_due_then_tells_what_it_holds(
+    script: Script,
+) -> None:
+    world = placed_world.world()
+    world.snapshot.put(Kind.POLICIES, policy(60, "slow"))
+    slow = placed_app("slow", policyRef={"name": "slow"})
+    slow["spec"]["placement"]["variants"] = [placed_world.variant("fp8")]
+    world.snapshot.put(Kind.APPS, slow)
+    world.snapshot.floor.put(Kind.PODS, placed_world.pod("three", "fp8", "b"))
+    await world.step()
+    assert [sorted(str(target) for target in one.held) for one in script.supplies if one] == [
+        ["Deployment ns/fp16", "Deployment ns/fp32", "Deployment ns/fp8"]
+    ] * 2
 
 
 async def test_supply_when_nodes_are_not_listed_yet_then_is_not_known(script: Script) -> None:

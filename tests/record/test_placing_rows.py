@@ -54,10 +54,11 @@ placings = st.builds(
 
 @st.composite
 def supplies(draw: st.DrawFn) -> Supply:
-    nodes = draw(st.dictionaries(st.sampled_from("abcd"), NODES))
+    drawn = draw(st.dictionaries(st.sampled_from("abcd"), NODES))
+    nodes = {name: Node(name, one.allocatable, one.labels) for name, one in drawn.items()}
     free = {name: draw(AMOUNTS) for name in nodes}
-    return Supply({name: Node(name, one.allocatable, one.labels) for name, one in nodes.items()},
-                  free)  # fmt: skip
+    held = draw(st.dictionaries(st.sampled_from([FP16, FP32]), st.lists(TEXT).map(tuple)))
+    return Supply(nodes, free, held)
 
 
 class Rows:
