@@ -17,7 +17,7 @@ from charon_operator.model.memory import FleetMemory
 from charon_operator.model.placing import Placing, Supply, VariantFacts, VariantMove
 from charon_operator.model.workload import Key, Target, Workload
 from charon_operator.ports import WriteOutcome
-from tests.gpu_bed import A100, GPU, T4, template
+from tests.gpu_bed import GPU, template
 from tests.loop import cluster_bodies
 from tests.loop.fleet_world import World, app
 from tests.loop.test_floor import node
@@ -109,32 +109,35 @@ def script(monkeypatch: pytest.MonkeyPatch) -> Script:
     return found
 
 
-def variant(name: str, least: int = 0, most: int = 4) -> Body:
+def variant(name: str, capacity: int = 100, **more: Any) -> Body:
+    """A variant of that name, which its Deployment has too."""
     return {
         "name": name,
         "scaleTargetRef": {"kind": "Deployment", "name": name},
-        "capacityPerReplica": {"value": "100"},
+        "capacityPerReplica": {"value": str(capacity)},
         "costPerReplica": "1",
-        "replicas": {"min": least, "max": most},
+        "replicas": {"min": 0, "max": 4},
+        **more,
     }
 
 
-def placed_app(name: str = APP.name, generation: int = 1, **spec: Any) -> Body:
-    """An app of two variants; what is said of one target is left out."""
-    placement = {"variants": [variant("fp16"), variant("fp32")]}
+def placed_app(name: str = APP.name, generation: int = 1, *variants: Body, **spec: Any) -> Body:
+    """An app of two variants, or of others; what is said of one target is left out."""
+    chosen = list(variants) or [variant("fp16"), variant("fp32")]
+    placement = {"minDwellSeconds": 0, "variants": chosen}
     body = app(name, generation, placement=placement, **spec)
     del body["spec"]["scaleTargetRef"], body["spec"]["replicas"]
     return body
 
 
-def deployment(name: str, replicas: int, product: str = A100, **more: Any) -> Body:
+def deployment(name: str, replicas: int, gpus: int = 1, **more: Any) -> Body:
     body = cluster_bodies.deployment(name, replicas=replicas, **more)
-    body["spec"]["template"].update(template(product=product))
+    body["spec"]["template"].update(template(gpus))
     return body
 
 
 def world(count: int = 0, *, seen: bool = True, **configured: Any) -> World:
-    """Two nodes, and an app that runs one replica of fp16 and three of fp32.
+    """Two nodes of four GPUs, and an app that runs one replica of fp16 and three of fp32.
 
     Args:
         count: apps of other kinds.
@@ -143,7 +146,7 @@ def world(count: int = 0, *, seen: bool = True, **configured: Any) -> World:
     """
     found = World(count, **{"placement": {"enabled": True}, **configured})
     found.cluster.put(deployment("fp16", 1))
-    found.cluster.put(deployment("fp32", 3, T4))
+    found.cluster.put(deployment("fp32", 3))
     found.snapshot.put(Kind.APPS, placed_app())
     if seen:
         floor = found.snapshot.floor
@@ -165,4 +168,4 @@ def pod(name: str, of: str, on: str) -> Body:
     return {"metadata": meta, "spec": spec, "status": {"phase": "Running"}}
 
 
-__all__ = ["APP", "FP16", "FP32", "GPU", "T4", "Script", "placed_app", "script", "world"]
+__all__ = ["APP", "FP16", "FP32", "GPU", "Script", "placed_app", "script", "world"]

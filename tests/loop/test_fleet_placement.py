@@ -67,9 +67,8 @@ async def test_supply_when_another_placed_app_is_not_due_then_tells_what_it_hold
 ) -> None:
     world = placed_world.world()
     world.snapshot.put(Kind.POLICIES, policy(60, "slow"))
-    slow = placed_app("slow", policyRef={"name": "slow"})
-    slow["spec"]["placement"]["variants"] = [placed_world.variant("fp8")]
-    world.snapshot.put(Kind.APPS, slow)
+    fp8 = placed_world.variant("fp8")
+    world.snapshot.put(Kind.APPS, placed_app("slow", 1, fp8, policyRef={"name": "slow"}))
     world.snapshot.floor.put(Kind.PODS, placed_world.pod("three", "fp8", "b"))
     await world.step()
     assert [sorted(str(target) for target in one.held) for one in script.supplies if one] == [

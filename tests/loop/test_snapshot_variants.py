@@ -102,7 +102,7 @@ def test_what_pods_need_follows_the_template_and_outlives_a_write(
     written = dataclasses.replace(found, generation=2, resource_version=make.version())
     store.put_workload(written)
     assert (store.workload(FP16), need_of(store)) == (written, need)
-    store.put(Kind.DEPLOYMENTS, placed_world.deployment("fp16", 1, placed_world.T4, generation=2))
+    store.put(Kind.DEPLOYMENTS, placed_world.deployment("fp16", 1, gpus=2, generation=2))
     assert need_of(store) != need
     store.put(Kind.DEPLOYMENTS, placed_world.deployment("fp16", 1, uid="anew", generation=2))
     assert need_of(store) == need
