@@ -27,7 +27,8 @@ class Indicator(Wire):
         max_length=4096,
         description=(
             "PromQL that gives one value. $namespace, $name and $target stand for the app's "
-            "namespace, its name and its target's name; matchers for the app's scope are added."
+            "namespace, its name and its target's name (of any variant, in =~); matchers for the "
+            "app's scope are added."
         ),
     )
     unit: str = Field(default="", max_length=63, description="Unit of the value, for people.")
