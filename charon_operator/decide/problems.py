@@ -87,7 +87,7 @@ def _bindings(app: ChargedApp, law: Law[Any]) -> Broken | None:
     if unbound:
         message = f"{law.name} needs to know which indicator is {unbound[0]}; bind one to it"
         return broken(app, f"spec.bindings.{unbound[0]}", message, Reason.INVALID_BINDING)
-    stated = app.spec.capacity_per_replica is not None or app.spec.sizes_cpu
+    stated = app.spec.capacity_per_replica is not None or app.spec.plans_capacity
     if law.needs_capacity and not stated:
         message = f'{law.name} needs what one replica can serve, such as {{value: "64"}}'
         return broken(app, "spec.capacityPerReplica", message, Reason.INVALID_SPEC)
