@@ -59,8 +59,8 @@ def read(path: pathlib.Path) -> Example:
         raise SimulationError(f"{path}: {error}") from None
     if app.spec.placement is not None:
         raise SimulationError(
-            f"{path}: spec.placement: no nodes are modelled, so variants cannot be played; name "
-            "one of them by spec.scaleTargetRef, with spec.replicas and spec.capacityPerReplica"
+            f"{path}: spec.placement: variants cannot be played, as no nodes are modelled; name "
+            "one of them as spec.scaleTargetRef, with spec.replicas and spec.capacityPerReplica"
         )
     if app.spec.objectives[0].threshold.op is not Comparison.AT_MOST:
         raise SimulationError(

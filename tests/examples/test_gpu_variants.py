@@ -95,4 +95,4 @@ def test_only_what_is_said_to_need_a_gpu_needs_one() -> None:
 def test_lab_says_that_variants_are_not_played(verb: str) -> None:
     result = CliRunner().invoke(main, [verb, str(FOLDER)])
     assert result.exit_code == 1
-    assert "spec.placement: no nodes are modelled, so variants cannot be played" in result.output
+    assert "spec.placement: variants cannot be played, as no nodes are modelled" in result.output
