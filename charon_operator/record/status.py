@@ -37,7 +37,8 @@ _LOWEST_PERCENT: Final = -1000
 _MOVES: Final = (Reason.RAISED.value, Reason.LOWERED.value, Reason.EXCHANGED.value)
 # Of an app for which one of these is said of Actuating, a move is told and not made.
 _NOT_MADE: Final = (Reason.ADVISING.value, Reason.FORCED_ADVISORY.value)
-_NUMBER: Final = re.compile(r"(?<![^\s(])-?\d+(\.\d+)?(?![^\s).,;:%])")
+# What is served and wanted, which changes with the load: `640 of 812.5 units a second`.
+_UNITS: Final = re.compile(r"\S+(?: of \S+)?(?= (?:units )?a second)")
 # Between these the pods are on their way; telling the difference is not worth a write of its own.
 _ON_THE_WAY: Final = (Reason.WRITING.value, Reason.WAITING_FOR_PODS.value)
 
@@ -218,7 +219,7 @@ def _stands_the_same(before: Any, found: Json) -> bool:
     """Whether nothing but the units a second is another."""
     if not isinstance(before, Mapping) or ("wanted" in before) != ("wanted" in found):
         return False
-    words = _NUMBER.sub("", str(before.get("message"))) == _NUMBER.sub("", found["message"])
+    words = _UNITS.sub("", str(before.get("message"))) == _UNITS.sub("", found["message"])
     return words and all(before.get(name) == found[name] for name in ("variants", "reason"))
 
 

@@ -159,6 +159,7 @@ def test_units_a_second_alone_are_no_reason_to_write() -> None:
     [
         {"message": MESSAGE.replace("fp16", "fp32")},
         {"message": MESSAGE.replace("BusyNow", "Fragmented")},
+        {"message": MESSAGE.replace("1 of 2 pods", "0 of 2 pods")},
         {"wanted": None},
         {"variants": (move("fp16", 1, ready=0, goal=2), move("fp32", 0), move("cpu", 3))},
     ],
