@@ -176,6 +176,7 @@ class Placer:
         _log.info("app=%s decision=%s %s: %s", step.key, identity, ", ".join(made), message)
         if (sampled_at_s := step.view.sampled_at_s) is not None:
             self._metrics.metric_to_patch.observe(max(0.0, self._clock.wall_s() - sampled_at_s))
+        self._teller.post(events.placed(step.view.outcome))
 
     def _refuse(self, step: _Step, tried: Sequence[_Tried]) -> None:
         """Say what was refused, if anything was."""

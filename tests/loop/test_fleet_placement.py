@@ -127,6 +127,7 @@ async def test_step_when_decided_then_raises_go_before_lowerings(script: Script)
     assert "pendingAction" not in world.status(APP.name)
     written = world.fleet.metrics.writes.labels("scale", "Written")
     assert written._value.get() == 2
+    assert [event.reason for event in world.cluster.events] == ["Placed"]
 
 
 async def test_step_when_it_was_made_then_it_is_not_made_again(script: Script) -> None:
