@@ -88,7 +88,7 @@ class Resizer:
         cpu = self._pod.cpu
         until(lambda: cpu.quota_us == to * _US_A_MCORE, "the quota to follow", _LOOK_S)
         changed_s = self._now()
-        until(lambda: self._told_mcore() == to, "the status to say so", _ASK_S)
+        until(lambda: self.told_mcore() == to, "the status to say so", _ASK_S)
         return report.Step(
             number, start, to, requested_s, answered_s, changed_s, self._now(),
             self._container()["restartCount"], load,
@@ -113,7 +113,7 @@ class Resizer:
         [container] = answer.json()["status"]["containerStatuses"]
         return dict(container)
 
-    def _told_mcore(self) -> int:
+    def told_mcore(self) -> int:
         text = str(self._container()["resources"]["limits"]["cpu"])
         return int(text[:-1]) if text.endswith("m") else 1000 * int(text)
 

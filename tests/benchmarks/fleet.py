@@ -155,13 +155,14 @@ def idle(bed: testbed.Testbed, operator: Operator, turns: int, period_s: int) ->
     }
 
 
-def quantiles(values: list[float]) -> dict[str, float]:
+def quantiles(values: Sequence[float], digits: int = 2) -> dict[str, float]:
     ordered = sorted(values)
-    return {
-        "p50": round(statistics.median(ordered), 2),
-        "p99": round(ordered[min(len(ordered) - 1, int(len(ordered) * 0.99))], 2),
-        "max": round(ordered[-1], 2),
+    found = {
+        "p50": statistics.median(ordered),
+        "p99": ordered[min(len(ordered) - 1, int(len(ordered) * 0.99))],
+        "max": ordered[-1],
     }
+    return {name: round(value, digits) for name, value in found.items()}
 
 
 def step(
