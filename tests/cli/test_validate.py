@@ -9,7 +9,7 @@ import yaml
 from click.testing import CliRunner, Result
 
 from charon_operator.cli import main, manifest
-from tests.model import bad_input
+from tests.model import bad_input, bad_rows
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "examples" / "01-hold-a-queue"
@@ -33,7 +33,7 @@ def test_examples_are_good() -> None:
     assert result.output == "8 resources are good.\n"
 
 
-@pytest.mark.parametrize("row", bad_input.ROWS, ids=lambda row: row.id)
+@pytest.mark.parametrize("row", bad_rows.ROWS, ids=lambda row: row.id)
 def test_whatever_the_api_server_refuses_is_found_offline(row: bad_input.Row) -> None:
     text = yaml.safe_dump(row.body, allow_unicode=True)
     problems = found(text)

@@ -9,7 +9,7 @@ from charon_operator.loop.snapshot import Kind
 from charon_operator.names import ConditionType, Reason
 from tests.loop import cluster_bodies
 from tests.loop.fleet_world import World
-from tests.model import bad_input
+from tests.model import bad_input, bad_rows
 
 
 def put(world: World, row: bad_input.Row) -> None:
@@ -24,7 +24,7 @@ def put(world: World, row: bad_input.Row) -> None:
     world.snapshot.put(Kind.APPS, app)
 
 
-@pytest.mark.parametrize("row", bad_input.ROWS, ids=lambda row: row.id)
+@pytest.mark.parametrize("row", bad_rows.ROWS, ids=lambda row: row.id)
 async def test_bad_input_when_beside_a_good_app_then_only_the_good_one_moves(
     row: bad_input.Row, caplog: pytest.LogCaptureFixture
 ) -> None:
