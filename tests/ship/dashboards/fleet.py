@@ -9,7 +9,8 @@ _IN = 'namespace=~"$namespace"'
 _ONE = "by (namespace, name)"
 _PROMISE = "by (namespace, name, objective)"
 _WHO = "{{namespace}}/{{name}}"
-_NAMES = {"namespace": "Namespace", "name": "App", "objective": "Objective"}
+_NAMES_OF_APPS = {"namespace": "Namespace", "name": "App"}
+_NAMES_OF_PROMISES = {**_NAMES_OF_APPS, "objective": "Objective"}
 
 
 def build() -> dashboard.Dashboard:
@@ -57,7 +58,9 @@ def _promises(board: dashboard.Dashboard) -> None:
     }
     text = "Attainment is of the time that was observed; an app that is not observed has none."
     board.with_panel(
-        panels.rows("Objectives", columns, panels.SHARE, width=24, text=text, names=_NAMES)
+        panels.rows(
+            "Objectives", columns, panels.SHARE, width=24, text=text, names=_NAMES_OF_PROMISES
+        )
     )
     legend = f"{_WHO} {{{{objective}}}}"
     for title, metric in (
@@ -95,7 +98,7 @@ def _limits(board: dashboard.Dashboard) -> None:
         for head, metric in (("Law wants", Metric.RAW_REPLICAS), ("Gets", Metric.DESIRED_REPLICAS))
     }
     board.with_panel(
-        panels.rows("Who is limited", columns, names={**_NAMES, "limit": "By"}, text="Now.")
+        panels.rows("Who is limited", columns, names={**_NAMES_OF_APPS, "limit": "By"}, text="Now.")
     )
     counted = panels.query(f"count by (limit) ({labelled})", "{{limit}}")
     board.with_panel(panels.stacked("Apps limited, by limit", panels.COUNT, counted))
@@ -104,7 +107,7 @@ def _limits(board: dashboard.Dashboard) -> None:
 def _data(board: dashboard.Dashboard) -> None:
     each = "by (namespace, name, indicator, reason)"
     missing = f"max {each} ({Metric.INDICATOR_MISSING}{{{_IN}}})"
-    names = {**_NAMES, "indicator": "Indicator", "reason": "Why"}
+    names = {**_NAMES_OF_APPS, "indicator": "Indicator", "reason": "Why"}
     text = "Missing data forbids lowering. It is never taken for a zero."
     board.with_panel(panels.rows("Missing data", {"": missing}, text=text, names=names))
     oldest = panels.query(f"topk(10, max {_ONE} ({Metric.INDICATOR_AGE}{{{_IN}}}))", _WHO)

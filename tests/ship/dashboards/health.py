@@ -8,7 +8,7 @@ from tests.ship.dashboards import panels
 _OF = 'instance=~"$instance"'
 _EACH = "by (instance)"
 _WHO = "{{instance}}"
-_QUANTILES = {"half": 0.5, "95 %": 0.95, "99 %": 0.99}
+_QUANTILES = {"median": 0.5, "95 %": 0.95, "99 %": 0.99}
 
 
 def build() -> dashboard.Dashboard:
@@ -89,7 +89,8 @@ def _written(board: dashboard.Dashboard) -> None:
         # A counter with labels has no series before its first event.
         counted = panels.zero_if_none(f"sum(increase({metric}{{{_OF}}}[$__range]))")
         text = "In the time that is shown."
-        board.with_panel(panels.number(title, panels.COUNT, counted, "above 0", text=text))
+        number = panels.number(title, panels.COUNT, counted, "above 0", text=text)
+        board.with_panel(number.height(8))
 
 
 def _seen(board: dashboard.Dashboard) -> None:

@@ -17,6 +17,7 @@ _NODE = 'node=~"$node"'
 _POD = f'{_NODE}, namespace=~"$namespace"'
 _GPU = "by (node, gpu, GPU_I_ID)"
 _GPU_NAME = "{{node}} GPU {{gpu}} {{GPU_I_ID}}"
+_THIRD = 8
 _POD_NAME = "{{namespace}}/{{pod}}"
 # File systems that are no disk, and interfaces that carry what another one carried already.
 _DISKS = f'{_NODE}, fstype!~"tmpfs|ramfs|overlay|squashfs|nsfs|fuse.*"'
@@ -55,10 +56,11 @@ def _nodes(board: dashboard.Dashboard) -> None:
         ("Load a core", f"max by (node) (node_load1{{{_NODE}}}) / {cores}", "Over a minute."),
     ):
         line = panels.query(expression, "{{node}}")
-        board.with_panel(panels.graph(title, panels.SHARE, line, text=text).min(0))
+        board.with_panel(panels.graph(title, panels.SHARE, line, width=_THIRD, text=text).min(0))
+    text = "On the node's own links."
     for title, expression in (("Network, received", received), ("Network, sent", sent)):
         line = panels.query(expression, "{{node}}")
-        board.with_panel(panels.graph(title, "Bps", line, text="On the node's own links.").min(0))
+        board.with_panel(panels.graph(title, "Bps", line, width=_THIRD, text=text).min(0))
 
 
 def _pods(board: dashboard.Dashboard) -> None:
@@ -84,7 +86,7 @@ def _pods(board: dashboard.Dashboard) -> None:
         ("Network, both ways", "Bps", network),
     ):
         line = panels.query(f"topk(10, {expression})", _POD_NAME)
-        board.with_panel(panels.graph(title, unit, line, text="The ten largest pods.").min(0))
+        board.with_panel(panels.graph(title, unit, line, text="The ten largest.").min(0))
 
 
 def _gpus(board: dashboard.Dashboard) -> None:
@@ -105,17 +107,17 @@ def _gpus(board: dashboard.Dashboard) -> None:
         ("Temperature", "celsius", f"max by (node, gpu) (DCGM_FI_DEV_GPU_TEMP{{{_NODE}}})", ""),
     ):
         line = panels.query(expression, _GPU_NAME)
-        board.with_panel(panels.graph(title, unit, line, text=text).min(0))
+        board.with_panel(panels.graph(title, unit, line, width=_THIRD, text=text).min(0))
     board.with_panel(_holders())
     errors = panels.query(f"max by (node, gpu) (DCGM_FI_DEV_XID_ERRORS{{{_NODE}}})", _GPU_NAME)
     text = "0: none. NVIDIA's documentation says what each one means."
-    board.with_panel(panels.steps("Last XID error", panels.COUNT, errors, text=text))
+    board.with_panel(panels.steps("Last XID error", panels.COUNT, errors, width=_THIRD, text=text))
 
 
 def _load(title: str, profiled: str, sampled: str) -> object:
     text = f"{profiled} where it is, else {sampled}."
     line = panels.query(_either(profiled, sampled, _GPU), _GPU_NAME)
-    return panels.graph(title, panels.SHARE, line, text=text).min(0).max(1)
+    return panels.graph(title, panels.SHARE, line, width=_THIRD, text=text).min(0).max(1)
 
 
 def _either(profiled: str, sampled: str, each: str, more: str = "") -> str:
@@ -140,4 +142,4 @@ def _holders() -> object:
         "Needs labels of the exporter to win over the scrape's (honor_labels). "
         "A GPU that is shared shows its whole load beside each pod."
     )
-    return panels.rows("Who holds a GPU", {"Busy": busy}, panels.SHARE, text=text, names=names)
+    return panels.rows("Who holds a GPU", {"Busy": busy}, panels.SHARE, 2 * _THIRD, text, names)

@@ -198,11 +198,12 @@ def rows(
 
     Args:
         columns: heading and expression of each; one without a heading is not shown.
-        names: headings of labels.
+        names: headings of labels, in the order of their columns.
     """
     # Grafana tells values apart only where there are several.
     fields = [f"Value #{_ref(at)}" for at in range(len(columns))] if len(columns) > 1 else ["Value"]
     headed = dict(zip(fields, columns, strict=True))
+    order = {field: at for at, field in enumerate([*(names or {}), *fields])}
     hidden = {"Time": True, **{field: True for field, head in headed.items() if not head}}
     renamed = {**(names or {}), **{field: head for field, head in headed.items() if head}}
     panel = (
@@ -210,7 +211,8 @@ def rows(
         .with_transformation(model.DataTransformerConfig("merge", options={}))
         .with_transformation(
             model.DataTransformerConfig(
-                "organize", options={"excludeByName": hidden, "renameByName": renamed}
+                "organize",
+                options={"excludeByName": hidden, "renameByName": renamed, "indexByName": order},
             )
         )
         .no_value("none")

@@ -6,6 +6,8 @@ each board at its layout. Not Grafana's own drawing: units are shortened and col
 
 import dataclasses
 import datetime
+import math
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -19,9 +21,13 @@ from charon_operator import testbed
 from tests.ship import dashboards
 from tests.ship.dashboards import reading, world
 
-_CELL_IN = (0.75, 0.42)
+# Inches: a cell of Grafana's grid, the head of a picture, and around a panel left, right, top and
+# bottom: labels of the axes, title, legend.
+_CELL = (0.75, 0.42)
+_HEAD = 0.5
+_AROUND = (0.75, 0.15, 0.3, 0.75)
 _COLUMNS = 24
-_LEGEND = 6
+_LEGEND = (3, 9)
 _SHOWN_ROWS = 8
 # Colours that stay apart for colour-blind readers (Okabe and Ito).
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#666666")
@@ -35,11 +41,11 @@ _Answer = list[reading.Series]
 def main(folder: Path, seconds: int) -> None:
     """Draw each dashboard from a run of the operator on a testbed."""
     folder.mkdir(parents=True, exist_ok=True)
-    bed_folder = folder.absolute() / "testbed"
     nodes = [testbed.Node(name="node-0", cpu="64", pods=2000)]
     with (
-        testbed.start(testbed.Config(folder=bed_folder, nodes=nodes)) as bed,
-        world.filled(bed, folder.absolute()) as namespace,
+        tempfile.TemporaryDirectory(prefix="charon-pictures-") as run,
+        testbed.start(testbed.Config(folder=Path(run, "testbed"), nodes=nodes)) as bed,
+        world.filled(bed, Path(run)) as namespace,
     ):
         began_s = time.time()
         time.sleep(seconds)
@@ -58,23 +64,44 @@ def draw(
     """The board, filled from the store."""
     values = store.values(board, chosen)
     panels = list(_laid_out(reading.panels(board), values))
-    height = max(panel.place[1] + panel.place[3] for panel, _ in panels)
-    size = (_COLUMNS * _CELL_IN[0], height * _CELL_IN[1] + 0.6)
-    figure = matplotlib.figure.Figure(figsize=size, dpi=80, layout="constrained")
-    grid = figure.add_gridspec(height, _COLUMNS)
-    figure.suptitle(board["title"], fontsize=15, fontweight="bold", x=0.01, ha="left")
+    rows = max(panel.place[1] + panel.place[3] for panel, _ in panels)
+    size = (_COLUMNS * _CELL[0], rows * _CELL[1] + _HEAD)
+    figure = matplotlib.figure.Figure(figsize=size, dpi=80)
+    figure.text(0.01, 1 - 0.3 / size[1], board["title"], fontsize=15, fontweight="bold")
+    for row, title in reading.headings(board).items():
+        at = 1 - (_HEAD + (row + 0.7) * _CELL[1]) / size[1]
+        figure.text(0.01, at, title, fontsize=12, fontweight="bold")
     marks = {
         name: store.answer(query, values) for name, query in reading.annotations(board).items()
     }
     for panel, scope in panels:
-        x, y, width, tall = panel.place
-        axes = figure.add_subplot(grid[y : y + tall, x : x + width])
+        axes = figure.add_axes(_box(panel, size))
         axes.set_title(panel.title, fontsize=10, loc="left")
         answers = [store.answer(query, scope) for query in panel.queries]
         _KINDS[panel.kind](axes, panel, answers, store)
         if panel.kind == "timeseries":
             _annotated(axes, marks)
     return figure
+
+
+def _box(panel: reading.Panel, size: tuple[float, float]) -> tuple[float, float, float, float]:
+    """Where its axes are, as shares of the picture: left, bottom, width, height."""
+    x, y, width, height = panel.place
+    left, right, top, bottom = _AROUND
+    # Names of states stand where other panels have numbers.
+    left += 1.4 if panel.kind == "state-timeline" else 0.0
+    inches = (
+        x * _CELL[0] + left,
+        size[1] - _HEAD - (y + height) * _CELL[1] + bottom,
+        width * _CELL[0] - left - right,
+        height * _CELL[1] - top - bottom,
+    )
+    return (
+        inches[0] / size[0],
+        inches[1] / size[1],
+        inches[2] / size[0],
+        inches[3] / size[1],
+    )
 
 
 def _laid_out(
@@ -93,33 +120,30 @@ def _lines(
     axes: Any, panel: reading.Panel, answers: Sequence[_Answer], store: reading.Store
 ) -> None:
     series = [one for answer in answers for one in answer]
-    style = "steps-post" if panel.stepped else "default"
+    base: dict[float, float] = {}
     for number, one in enumerate(series):
-        times = [datetime.datetime.fromtimestamp(at, datetime.UTC) for at, _ in one.points]
-        values = [value for _, value in one.points]
-        colour = _COLOURS[number % len(_COLOURS)]
-        dash = "--" if number >= len(_COLOURS) else "-"
-        axes.plot(times, values, dash, color=colour, label=one.name, drawstyle=style)
+        values = [value + base.get(at, 0.0) for at, value in one.points]
+        if panel.stacked:
+            base |= dict(zip([at for at, _ in one.points], values, strict=True))
+        bound = bool(panel.dashed and panel.dashed.search(one.name))
+        axes.plot(
+            [_time(at) for at, _ in one.points],
+            values,
+            "--" if bound or number >= len(_COLOURS) else "-",
+            color=_COLOURS[number % len(_COLOURS)],
+            label=one.name,
+            drawstyle="steps-post" if panel.stepped else "default",
+        )
     _time_axis(axes, store)
     axes.yaxis.set_major_formatter(lambda value, _: _said(value, panel.unit))
+    axes.set_ylim(*panel.ends)
     if series:
-        _legend(axes, len(series))
+        columns, most = _LEGEND
+        handles, names = axes.get_legend_handles_labels()
+        under = {"loc": "upper left", "bbox_to_anchor": (0, -0.1), "frameon": False}
+        axes.legend(handles[:most], names[:most], fontsize=7, ncols=columns, **under)
     else:
         _nothing(axes, "no data")
-
-
-def _legend(axes: Any, count: int) -> None:
-    handles, labels = axes.get_legend_handles_labels()
-    shown = axes.legend(
-        handles[: 2 * _LEGEND],
-        labels[: 2 * _LEGEND],
-        fontsize=7,
-        ncols=min(_LEGEND, count),
-        frameon=False,
-        loc="upper left",
-        bbox_to_anchor=(0, -0.1),
-    )
-    shown.set_in_layout(True)
 
 
 def _number(axes: Any, panel: reading.Panel, answers: Sequence[_Answer], _: reading.Store) -> None:
@@ -134,7 +158,8 @@ def _table(axes: Any, panel: reading.Panel, answers: Sequence[_Answer], _: readi
         for one in answer:
             row = rows.setdefault(tuple(sorted(one.labels.items())), dict(one.labels))
             row[field] = _said(one.points[-1][1], panel.unit)
-    fields = [name for name in _fields(rows.values()) if name not in panel.hidden]
+    named = {name for row in rows.values() for name in row} - panel.hidden
+    fields = sorted(named, key=lambda name: panel.order.get(name, len(panel.order)))
     if not rows:
         _nothing(axes, "none")
         return
@@ -144,10 +169,6 @@ def _table(axes: Any, panel: reading.Panel, answers: Sequence[_Answer], _: readi
     drawn = axes.table(cells, colLabels=heads, loc="upper left", cellLoc="left", edges="horizontal")
     drawn.auto_set_font_size(False)
     drawn.set_fontsize(8)
-
-
-def _fields(rows: Any) -> list[str]:
-    return list(dict.fromkeys(name for row in rows for name in row))
 
 
 def _bars(
@@ -168,11 +189,7 @@ def _annotated(axes: Any, marks: dict[str, _Answer]) -> None:
     """Decisions on the lower edge, as Grafana has them."""
     for name, answer in marks.items():
         mark, colour = _MARKS[name]
-        times = [
-            datetime.datetime.fromtimestamp(at, datetime.UTC)
-            for one in answer
-            for at, _ in one.points
-        ]
+        times = [_time(at) for one in answer for at, _ in one.points]
         axes.plot(
             times,
             [0.0] * len(times),
@@ -184,11 +201,12 @@ def _annotated(axes: Any, marks: dict[str, _Answer]) -> None:
         )
 
 
+def _time(seconds: float) -> datetime.datetime:
+    return datetime.datetime.fromtimestamp(seconds, datetime.UTC)
+
+
 def _time_axis(axes: Any, store: reading.Store) -> None:
-    ends = [
-        datetime.datetime.fromtimestamp(s, datetime.UTC) for s in (store.since_s, store.until_s)
-    ]
-    axes.set_xlim(*ends)
+    axes.set_xlim(_time(store.since_s), _time(store.until_s))
     axes.xaxis.set_major_formatter(matplotlib.dates.DateFormatter("%H:%M:%S"))
     axes.xaxis.set_major_locator(matplotlib.dates.AutoDateLocator(maxticks=5))
     axes.tick_params(labelsize=8)
@@ -205,7 +223,9 @@ def _said(value: float, unit: str) -> str:
     if unit == "percentunit":
         return f"{100 * value:.3g} %"
     if unit in ("bytes", "Bps"):
-        return f"{value / 2**20:.4g} MiB{'/s' if unit == 'Bps' else ''}"
+        power = min(int(math.log2(value) // 10), 3) if value >= 1 else 0
+        per = "/s" if unit == "Bps" else ""
+        return f"{value / 2 ** (10 * power):.3g} {('B', 'KiB', 'MiB', 'GiB')[power]}{per}"
     return f"{value:.4g} {_UNITS.get(unit, '')}".strip()
 
 

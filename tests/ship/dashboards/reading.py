@@ -4,6 +4,7 @@ Reads: a board's JSON, a metric store. Gives: expressions that can be asked, and
 with the names their legend gives them. Never: an answer that is not the store's.
 """
 
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -20,11 +21,16 @@ _SCRAPE_S = 1
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """One query of a panel or an annotation."""
+    """One query of a panel or an annotation.
+
+    Attributes:
+        step_s: between its points, where it has a say.
+    """
 
     expression: str
     legend: str
     instant: bool
+    step_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +40,11 @@ class Panel:
     Attributes:
         repeat: the variable for whose values it is repeated, else empty.
         stepped: its lines hold a value until the next.
+        stacked: its lines stand one on the other.
+        dashed: of the names of lines that are bounds.
+        ends: of its vertical axis, where they are set.
         hidden: fields that a table does not show.
+        order: of the fields of a table.
         headings: of fields that a table renames.
     """
 
@@ -44,8 +54,12 @@ class Panel:
     place: tuple[int, int, int, int]
     repeat: str
     stepped: bool
+    stacked: bool
+    dashed: re.Pattern[str] | None
+    ends: tuple[float | None, float | None]
     queries: tuple[Query, ...]
     hidden: frozenset[str]
+    order: Mapping[str, int]
     headings: Mapping[str, str]
 
 
@@ -66,7 +80,15 @@ def panels(board: Mapping[str, Any]) -> list[Panel]:
 def annotations(board: Mapping[str, Any]) -> dict[str, Query]:
     """The board's own annotations, by name."""
     found = board["annotations"].get("list", ())
-    return {one["name"]: Query(one["expr"], one["textFormat"], False) for one in found}
+    return {
+        one["name"]: Query(one["expr"], one["textFormat"], False, float(one["step"].rstrip("s")))
+        for one in found
+    }
+
+
+def headings(board: Mapping[str, Any]) -> dict[int, str]:
+    """Titles of the board's rows, by where they stand in the grid."""
+    return {one["gridPos"]["y"]: one["title"] for one in board["panels"] if one["type"] == "row"}
 
 
 def variables(board: Mapping[str, Any]) -> list[Mapping[str, Any]]:
@@ -105,22 +127,28 @@ def _written(value: str | Sequence[str]) -> str:
 
 def _panel(one: Mapping[str, Any]) -> Panel:
     grid = one["gridPos"]
-    drawn = one["fieldConfig"]["defaults"].get("custom", {})
+    shown = one["fieldConfig"]["defaults"]
+    drawn = shown.get("custom", {})
+    patterns = [bound["matcher"]["options"] for bound in one["fieldConfig"]["overrides"]]
     organised: dict[str, Any] = {}
     for step in one.get("transformations", []):
         organised |= step["options"]
     return Panel(
         title=one["title"],
         kind=one["type"],
-        unit=one["fieldConfig"]["defaults"]["unit"],
+        unit=shown["unit"],
         place=(grid.get("x", 0), grid.get("y", 0), grid["w"], grid["h"]),
         repeat=one.get("repeat", ""),
         stepped=drawn.get("lineInterpolation") == "stepAfter",
+        stacked=drawn.get("stacking", {}).get("mode") == "normal",
+        dashed=re.compile(patterns[0].strip("/")) if patterns else None,
+        ends=(shown.get("min"), shown.get("max")),
         queries=tuple(
             Query(q["expr"], q.get("legendFormat", ""), bool(q.get("instant")))
             for q in one["targets"]
         ),
         hidden=frozenset(organised.get("excludeByName", ())),
+        order=organised.get("indexByName", {}),
         headings=organised.get("renameByName", {}),
     )
 
@@ -166,10 +194,11 @@ class Store:
             AssertionError: it refused the query; the text is its own.
         """
         range_s = self.until_s - self.since_s
-        asked = {"query": substituted(query.expression, values, self.step_s, range_s)}
+        step_s = query.step_s or self.step_s
+        asked = {"query": substituted(query.expression, values, step_s, range_s)}
         if query.instant:
             return self._series("query", {**asked, "time": self.until_s}, query, values)
-        span = {"start": self.since_s, "end": self.until_s, "step": self.step_s}
+        span = {"start": self.since_s, "end": self.until_s, "step": step_s}
         return self._series("query_range", {**asked, **span}, query, values)
 
     def _series(
@@ -178,7 +207,8 @@ class Store:
         found = []
         for one in self._get(path, asked)["result"]:
             points = one["values"] if "values" in one else [one["value"]]
-            numbers = [(float(at), float(v)) for at, v in points if v not in ("NaN", "+Inf")]
+            read = [(float(at), float(value)) for at, value in points]
+            numbers = [(at, value) for at, value in read if math.isfinite(value)]
             legend = _legend(query.legend, one["metric"])
             name = substituted(legend, values, self.step_s, 0) or query.expression
             if numbers:

@@ -142,11 +142,10 @@ def _machines(exporter: Exporter) -> None:
     for number, (node, gpus) in enumerate(_GPUS.items()):
         _node(exporter, {"node": node}, 1.0 + number)
         for gpu in gpus:
-            _gpu(exporter, node, *gpu, phase=1.3 * number + 0.7 * int(gpu[0]))
-    for number, (namespace, pods) in enumerate(_PODS.items()):
-        for pod in pods:
-            labels = {"node": "gpu-a", "namespace": namespace, "pod": pod}
-            _pod(exporter, labels, 1.0 + number + len(pod) / 10)
+            _gpu(exporter, node, *gpu, phase=1.3 * number + 0.7 * int(gpu[0] + gpu[1]))
+    held = [(namespace, pod) for namespace, pods in _PODS.items() for pod in pods]
+    for number, (namespace, pod) in enumerate(held):
+        _pod(exporter, {"node": "gpu-a", "namespace": namespace, "pod": pod}, 1.0 + number)
 
 
 def _node(exporter: Exporter, node: dict[str, str], size: float) -> None:
