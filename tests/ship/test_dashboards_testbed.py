@@ -104,19 +104,39 @@ def test_decisions_are_annotated_with_the_count_they_moved_to(
     assert min(lowered) >= 1
 
 
+def shown_gpus(bed: testbed.Testbed, began_s: float, title: str) -> list[reading.Series]:
+    (panel,) = [one for one in reading.panels(BOARDS["nodes"]) if one.title == title]
+    with store(bed, began_s) as asked:
+        return asked.answer(panel.queries[0], asked.values(BOARDS["nodes"]))
+
+
 def test_gpu_load_is_the_profiled_one_and_the_sampled_one_only_without_it(
     bed: testbed.Testbed, filled: tuple[float, str]
 ) -> None:
-    (panel,) = [one for one in reading.panels(BOARDS["nodes"]) if one.title == "GPU busy"]
-
-    def shown() -> dict[str, reading.Series]:
-        with store(bed, filled[0]) as asked:
-            found = asked.answer(panel.queries[0], asked.values(BOARDS["nodes"]))
-        return {one.name: one for one in found}
-
     names = {f"{node} GPU {gpu} {cut}".strip() for node, gpu, cut in world.gpus()}
-    series = wait_until(lambda: found if set(found := shown()) >= names else {}, "every GPU")
+
+    def every() -> dict[str, reading.Series]:
+        found = {one.name: one for one in shown_gpus(bed, filled[0], "GPU busy")}
+        return found if set(found) >= names else {}
+
+    series = wait_until(every, "every GPU")
     assert set(series) == names
     # Under MIG the sampled load is 0; the card without profiling counters has no other.
     for name in ("gpu-mig GPU 0 3", "gpu-desk GPU 0"):
         assert all(0 < value <= 1 for _, value in series[name].points), name
+
+
+def test_gpu_that_nobody_holds_is_not_shown_as_held_by_its_exporter(
+    bed: testbed.Testbed, filled: tuple[float, str]
+) -> None:
+    def held() -> set[tuple[str, str, str]]:
+        found = shown_gpus(bed, filled[0], "Who holds a GPU")
+        return {(one.labels["node"], one.labels["gpu"], one.labels["pod"]) for one in found}
+
+    wanted = {
+        ("gpu-a", "0", "consumer-7d9f-abcde"),
+        ("gpu-mig", "0", "train-0"),
+        ("gpu-desk", "0", "consumer-7d9f-fghij"),
+    }
+    wait_until(lambda: held() >= wanted, "GPUs that are held")
+    assert held() == wanted

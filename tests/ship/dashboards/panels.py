@@ -119,6 +119,7 @@ def stacked(
         .stacking(options.StackingConfig().mode(looks.StackingMode.NORMAL).group("A"))
         .fill_opacity(40)
         .line_width(1)
+        .min(0)
     )
 
 

@@ -9,7 +9,7 @@ import datetime
 import math
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -122,18 +122,24 @@ def _lines(
     series = [one for answer in answers for one in answer]
     base: dict[float, float] = {}
     for number, one in enumerate(series):
-        values = [value + base.get(at, 0.0) for at, value in one.points]
-        if panel.stacked:
-            base |= dict(zip([at for at, _ in one.points], values, strict=True))
+        points = {at: value + base.get(at, 0.0) for at, value in one.points}
+        colour = _COLOURS[number % len(_COLOURS)]
         bound = bool(panel.dashed and panel.dashed.search(one.name))
+        times, values = _with_gaps(points, store.step_s)
         axes.plot(
-            [_time(at) for at, _ in one.points],
+            times,
             values,
             "--" if bound or number >= len(_COLOURS) else "-",
-            color=_COLOURS[number % len(_COLOURS)],
+            color=colour,
             label=one.name,
             drawstyle="steps-post" if panel.stepped else "default",
         )
+        if panel.stacked:
+            below = [base.get(at, 0.0) for at in points]
+            axes.fill_between(
+                [_time(at) for at in points], below, list(points.values()), color=colour, alpha=0.2
+            )
+            base |= points
     _time_axis(axes, store)
     axes.yaxis.set_major_formatter(lambda value, _: _said(value, panel.unit))
     axes.set_ylim(*panel.ends)
@@ -144,6 +150,21 @@ def _lines(
         axes.legend(handles[:most], names[:most], fontsize=7, ncols=columns, **under)
     else:
         _nothing(axes, "no data")
+
+
+def _with_gaps(
+    points: Mapping[float, float], step_s: float
+) -> tuple[list[datetime.datetime], list[float]]:
+    """Times and values, with a hole where there is no point: no line leads across it."""
+    times: list[datetime.datetime] = []
+    values: list[float] = []
+    for at, value in points.items():
+        if times and (_time(at) - times[-1]).total_seconds() > 1.5 * step_s:
+            times.append(_time(at - step_s))
+            values.append(math.nan)
+        times.append(_time(at))
+        values.append(value)
+    return times, values
 
 
 def _number(axes: Any, panel: reading.Panel, answers: Sequence[_Answer], _: reading.Store) -> None:
