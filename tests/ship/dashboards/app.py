@@ -117,4 +117,4 @@ def _promises(board: dashboard.Dashboard) -> None:
     board.with_panel(panels.dashed(kept, "/: target$/"))
     ages = panels.query(f"max by (indicator) ({Metric.INDICATOR_AGE}{{{_APP}}})", "{{indicator}}")
     text = "Of the oldest sample that the value stands on."
-    board.with_panel(panels.graph("Age of data", panels.SECONDS, ages, text=text))
+    board.with_panel(panels.graph("Age of data", panels.SECONDS, ages, text=text).min(0))

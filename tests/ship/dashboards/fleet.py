@@ -112,4 +112,4 @@ def _data(board: dashboard.Dashboard) -> None:
     board.with_panel(panels.rows("Missing data", {"": missing}, text=text, names=names))
     oldest = panels.query(f"topk(10, max {_ONE} ({Metric.INDICATOR_AGE}{{{_IN}}}))", _WHO)
     text = "Of the oldest sample that a value stands on; the ten oldest apps."
-    board.with_panel(panels.graph("Oldest data", panels.SECONDS, oldest, text=text))
+    board.with_panel(panels.graph("Oldest data", panels.SECONDS, oldest, text=text).min(0))

@@ -8,6 +8,8 @@ from tests.ship.dashboards import panels
 _OF = 'instance=~"$instance"'
 _EACH = "by (instance)"
 _WHO = "{{instance}}"
+# Of what happens so seldom that a shorter window would mostly be empty.
+_SELDOM = "5m"
 _QUANTILES = {"median": 0.5, "95 %": 0.95, "99 %": 0.99}
 
 
@@ -45,20 +47,17 @@ def _turns(board: dashboard.Dashboard) -> None:
 def _delays(board: dashboard.Dashboard) -> None:
     text = "Age of a sample when it was first decided on: scrape, send and store."
     board.with_panel(_quantiles("Dead time of the pipeline", Metric.PIPELINE_DEAD_TIME, text))
-    text = "From the sample that a change stood on to its write."
-    board.with_panel(_quantiles("From sample to write", Metric.METRIC_TO_PATCH, text))
+    text = "From the sample that a change stood on to its write, over the last 5 minutes."
+    board.with_panel(_quantiles("From sample to write", Metric.METRIC_TO_PATCH, text, _SELDOM))
 
 
-def _quantiles(title: str, metric: Metric, text: str) -> object:
+def _quantiles(title: str, metric: Metric, text: str, over: str = "$__rate_interval") -> object:
+    buckets = f"sum by (le) (rate({metric}_bucket{{{_OF}}}[{over}]))"
     lines = [
-        panels.query(f"histogram_quantile({share}, {_buckets(metric)})", legend)
+        panels.query(f"histogram_quantile({share}, {buckets})", legend)
         for legend, share in _QUANTILES.items()
     ]
-    return panels.graph(title, panels.SECONDS, *lines, text=text)
-
-
-def _buckets(metric: Metric) -> str:
-    return f"sum by (le) (rate({metric}_bucket{{{_OF}}}[$__rate_interval]))"
+    return panels.graph(title, panels.SECONDS, *lines, text=text).min(0)
 
 
 def _rate(metric: Metric, by: str = "") -> str:
@@ -99,4 +98,6 @@ def _seen(board: dashboard.Dashboard) -> None:
     board.with_panel(panels.steps("Who leads", panels.COUNT, leading, text=text).max(1))
     silent = panels.query(f"max by (kind) ({Metric.INFORMER_SILENT}{{{_OF}}})", "{{kind}}")
     text = "Since a kind was last heard of: a list, a watch granted (every 10 min) or an event."
-    board.with_panel(panels.graph("Silence of the informer", panels.SECONDS, silent, text=text))
+    board.with_panel(
+        panels.graph("Silence of the informer", panels.SECONDS, silent, text=text).min(0)
+    )

@@ -135,10 +135,8 @@ def _lines(
             drawstyle="steps-post" if panel.stepped else "default",
         )
         if panel.stacked:
-            below = [base.get(at, 0.0) for at in points]
-            axes.fill_between(
-                [_time(at) for at in points], below, list(points.values()), color=colour, alpha=0.2
-            )
+            _, below = _with_gaps({at: base.get(at, 0.0) for at in points}, store.step_s)
+            axes.fill_between(times, below, values, color=colour, alpha=0.2)
             base |= points
     _time_axis(axes, store)
     axes.yaxis.set_major_formatter(lambda value, _: _said(value, panel.unit))
