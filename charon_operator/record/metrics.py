@@ -11,7 +11,8 @@ from typing import Final, Protocol
 import prometheus_client
 from prometheus_client import core, registry
 
-from charon_operator.model.facts import AppFacts, Outcome
+from charon_operator.model.app import ChargedApp
+from charon_operator.model.facts import AppFacts, ObjectiveState, Outcome
 from charon_operator.model.reading import Reading
 from charon_operator.model.sizes import Resizing, Size
 from charon_operator.model.workload import Key, Workload
@@ -197,6 +198,8 @@ _FAMILIES: Final[Mapping[Metric, tuple[str, tuple[str, ...]]]] = {
     Metric.DESIRED_REPLICAS: ("Replicas wanted, after limits.", _APP),
     Metric.RAW_REPLICAS: ("Replicas that the control law asked for, before limits.", _APP),
     Metric.CURRENT_REPLICAS: ("Replicas that the target asks for (spec.replicas).", _APP),
+    Metric.READY_REPLICAS: ("Replicas that are Ready.", _APP),
+    Metric.LIMITED_BY: ("1: a limit changed what the last decision wanted.", (*_APP, "limit")),
     Metric.DESIRED_CPU: ("CPU that a pod is to have, in cores, after limits.", _APP),
     Metric.CURRENT_CPU: ("CPU that pods were last meant to have, in cores.", _APP),
     Metric.DESIRED_MEMORY: ("Memory that a pod is to have, in bytes, after limits.", _APP),
@@ -204,6 +207,15 @@ _FAMILIES: Final[Mapping[Metric, tuple[str, tuple[str, ...]]]] = {
     Metric.INDICATOR_VALUE: ("Value of an indicator, in its own unit.", _INDICATOR),
     Metric.INDICATOR_AGE: ("Age of the oldest sample that a value stands on.", _INDICATOR),
     Metric.INDICATOR_MISSING: ("1: an indicator has no usable value.", (*_INDICATOR, "reason")),
+    Metric.OBJECTIVE_THRESHOLD: (
+        "What the indicator must keep to, in its own unit.",
+        (*_OBJECTIVE, "indicator"),
+    ),
+    Metric.OBJECTIVE_TARGET: ("Share of the time that must be good.", _OBJECTIVE),
+    Metric.OBJECTIVE_BUDGET: (
+        "Error budget left: 1 all of it, 0 none, below 0 overspent.",
+        _OBJECTIVE,
+    ),
     Metric.OBJECTIVE_ATTAINMENT: ("Share of the observed time that was good.", _OBJECTIVE),
     Metric.OBJECTIVE_COVERAGE: ("Share of the window that was observed.", _OBJECTIVE),
     Metric.APPS: ("Apps known.", ()),
@@ -216,11 +228,14 @@ def _samples(view: View, now_s: float) -> Iterator[tuple[Metric, list[str], floa
     decision = outcome.decision
     if isinstance(facts.workload, Workload):
         yield Metric.CURRENT_REPLICAS, app, facts.workload.replicas
+        yield Metric.READY_REPLICAS, app, facts.workload.ready
         # Nothing is wanted of an app that cannot be controlled: an HPA must not obey a guess.
         if outcome.problem is None:
             yield Metric.DESIRED_REPLICAS, app, decision.final
     if decision.raw is not None:
         yield Metric.RAW_REPLICAS, app, decision.raw
+    for limit in dict.fromkeys(str(clamp.limit) for clamp in decision.clamps):
+        yield Metric.LIMITED_BY, [*app, limit], 1
     yield from _sizes(view, app)
     for name, one in facts.readings.items():
         if isinstance(one, Reading):
@@ -228,10 +243,26 @@ def _samples(view: View, now_s: float) -> Iterator[tuple[Metric, list[str], floa
             yield Metric.INDICATOR_AGE, [*app, name], max(0.0, now_s - one.sampled_at_s)
         else:
             yield Metric.INDICATOR_MISSING, [*app, name, one.reason.value], 1
+    if isinstance(facts.app, ChargedApp):
+        yield from _promised(facts.app, app)
     for state in outcome.objectives:
-        if state.attainment is not None:
-            yield Metric.OBJECTIVE_ATTAINMENT, [*app, state.name], state.attainment
-            yield Metric.OBJECTIVE_COVERAGE, [*app, state.name], state.coverage
+        yield from _kept(state, app)
+
+
+def _promised(given: ChargedApp, app: list[str]) -> Iterator[tuple[Metric, list[str], float]]:
+    for one in given.spec.objectives:
+        labels, threshold = [*app, one.name], one.threshold
+        yield Metric.OBJECTIVE_THRESHOLD, [*labels, threshold.indicator], threshold.value
+        yield Metric.OBJECTIVE_TARGET, labels, one.target / 100
+
+
+def _kept(state: ObjectiveState, app: list[str]) -> Iterator[tuple[Metric, list[str], float]]:
+    labels = [*app, state.name]
+    if state.attainment is not None:
+        yield Metric.OBJECTIVE_ATTAINMENT, labels, state.attainment
+        yield Metric.OBJECTIVE_COVERAGE, labels, state.coverage
+    if state.budget_remaining is not None:
+        yield Metric.OBJECTIVE_BUDGET, labels, state.budget_remaining
 
 
 def _sizes(view: View, app: list[str]) -> Iterator[tuple[Metric, list[str], float]]:
