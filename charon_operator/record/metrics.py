@@ -12,11 +12,14 @@ import prometheus_client
 from prometheus_client import core, registry
 
 from charon_operator.model.app import ChargedApp
+from charon_operator.model.decision import Clamp
 from charon_operator.model.facts import AppFacts, ObjectiveState, Outcome
+from charon_operator.model.policy import Knob
 from charon_operator.model.reading import Reading
-from charon_operator.model.sizes import Resizing, Size
+from charon_operator.model.sizes import Resizing, Size, Sizes
 from charon_operator.model.workload import Key, Workload
 from charon_operator.names import Metric
+from charon_operator.record.conditions import FAILED_RESIZES
 
 # What a scrape may find; the class of this name is the library's own.
 _Family = core.Metric
@@ -199,11 +202,20 @@ _FAMILIES: Final[Mapping[Metric, tuple[str, tuple[str, ...]]]] = {
     Metric.RAW_REPLICAS: ("Replicas that the control law asked for, before limits.", _APP),
     Metric.CURRENT_REPLICAS: ("Replicas that the target asks for (spec.replicas).", _APP),
     Metric.READY_REPLICAS: ("Replicas that are Ready.", _APP),
-    Metric.LIMITED_BY: ("1: a limit changed what the last decision wanted.", (*_APP, "limit")),
+    Metric.LIMITED_BY: (
+        "1: a limit changed what the last decision wanted of a knob.",
+        (*_APP, "knob", "limit"),
+    ),
     Metric.DESIRED_CPU: ("CPU that a pod is to have, in cores, after limits.", _APP),
     Metric.CURRENT_CPU: ("CPU that pods were last meant to have, in cores.", _APP),
     Metric.DESIRED_MEMORY: ("Memory that a pod is to have, in bytes, after limits.", _APP),
+    Metric.ACTUAL_CPU: ("CPU that the smallest running pod has, in cores.", _APP),
+    Metric.ACTUAL_MEMORY: ("Memory that the smallest running pod has, in bytes.", _APP),
     Metric.UNSETTLED_RESIZES: ("Pods that do not have what they were asked to take.", _APP),
+    Metric.RESIZE_QUARANTINED: (
+        "1: pods are not made larger for a while, as the last time failed.",
+        (*_APP, "reason"),
+    ),
     Metric.INDICATOR_VALUE: ("Value of an indicator, in its own unit.", _INDICATOR),
     Metric.INDICATOR_AGE: ("Age of the oldest sample that a value stands on.", _INDICATOR),
     Metric.INDICATOR_MISSING: ("1: an indicator has no usable value.", (*_INDICATOR, "reason")),
@@ -234,8 +246,7 @@ def _samples(view: View, now_s: float) -> Iterator[tuple[Metric, list[str], floa
             yield Metric.DESIRED_REPLICAS, app, decision.final
     if decision.raw is not None:
         yield Metric.RAW_REPLICAS, app, decision.raw
-    for limit in dict.fromkeys(str(clamp.limit) for clamp in decision.clamps):
-        yield Metric.LIMITED_BY, [*app, limit], 1
+    yield from _limited(Knob.REPLICAS, decision.clamps, app)
     yield from _sizes(view, app)
     for name, one in facts.readings.items():
         if isinstance(one, Reading):
@@ -265,6 +276,13 @@ def _kept(state: ObjectiveState, app: list[str]) -> Iterator[tuple[Metric, list[
         yield Metric.OBJECTIVE_BUDGET, labels, state.budget_remaining
 
 
+def _limited(
+    knob: Knob, clamps: Iterable[Clamp], app: list[str]
+) -> Iterator[tuple[Metric, list[str], float]]:
+    for limit in dict.fromkeys(str(clamp.limit) for clamp in clamps):
+        yield Metric.LIMITED_BY, [*app, knob.value, limit], 1
+
+
 def _sizes(view: View, app: list[str]) -> Iterator[tuple[Metric, list[str], float]]:
     resize, sizes = view.outcome.resize, view.facts.sizes
     if resize is None:
@@ -276,9 +294,23 @@ def _sizes(view: View, app: list[str]) -> Iterator[tuple[Metric, list[str], floa
         yield Metric.CURRENT_CPU, app, current.cpu_m / 1000
     if final.memory_b is not None:
         yield Metric.DESIRED_MEMORY, app, final.memory_b
+    yield from _limited(Knob.RESOURCES, resize.clamps, app)
+    if resize.reason in FAILED_RESIZES:
+        yield Metric.RESIZE_QUARANTINED, [*app, resize.reason.value], 1
     if sizes is not None:
-        unsettled = sum(pod.resizing is not Resizing.SETTLED for pod in sizes.sized)
-        yield Metric.UNSETTLED_RESIZES, app, unsettled
+        yield from _actual(sizes, app)
+
+
+def _actual(sizes: Sizes, app: list[str]) -> Iterator[tuple[Metric, list[str], float]]:
+    has = [pod.actual for pod in sizes.sized if pod.actual is not None]
+    cpu_m = min((size.cpu_m for size in has if size.cpu_m is not None), default=None)
+    memory_b = min((size.memory_b for size in has if size.memory_b is not None), default=None)
+    if cpu_m is not None:
+        yield Metric.ACTUAL_CPU, app, cpu_m / 1000
+    if memory_b is not None:
+        yield Metric.ACTUAL_MEMORY, app, memory_b
+    unsettled = sum(pod.resizing is not Resizing.SETTLED for pod in sizes.sized)
+    yield Metric.UNSETTLED_RESIZES, app, unsettled
 
 
 def _labels(key: Key) -> list[str]:

@@ -70,11 +70,11 @@ def test_objective_when_promised_then_shows_threshold_and_target_and_what_is_kep
     assert shown == pytest.approx([0.97, 0.8, 0.4])
 
 
-def test_app_when_limited_then_each_limit_is_shown_once() -> None:
+def test_app_when_limited_then_each_limit_is_shown_once_by_its_knob() -> None:
     metrics = Metrics()
     metrics.apps(lambda: [view(queued=60000.0)], lambda: NOW_S)
     shown = [name for name in values(metrics) if name.startswith(f"{Metric.LIMITED_BY},")]
-    assert shown == [f"{Metric.LIMITED_BY},{limit},ptycho,workload" for limit in ("ScaleUpPolicy",)]
+    assert shown == [f"{Metric.LIMITED_BY},Replicas,ScaleUpPolicy,ptycho,workload"]
 
 
 def test_app_when_it_cannot_be_controlled_then_nothing_is_wanted_of_it() -> None:
