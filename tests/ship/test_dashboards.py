@@ -53,7 +53,7 @@ def test_panels_fill_the_grid_and_overlap_nowhere(name: str) -> None:
 def test_every_panel_and_variable_asks_the_source_that_is_chosen(name: str) -> None:
     text = json.dumps(BOARDS[name])
     assert set(re.findall(r'"uid": "([^"]*)"', text)) == {"${datasource}", f"charon-{name}"}
-    used = set(re.findall(r"\$\{?(\w+)", text)) - {"__rate_interval", "__range", "__all"}
+    used = set(re.findall(r"\$\{?([a-z_]\w*)", text)) - {"__rate_interval", "__range", "__all"}
     assert used == {one["name"] for one in BOARDS[name]["templating"]["list"]}
 
 

@@ -3,7 +3,8 @@
 Each panel must have data and no query may be refused; variables and intervals are put in as
 Grafana puts them in (there is no Grafana here). The operator's metrics are its own, scraped from
 its process. The series of node-exporter, cAdvisor and the DCGM exporter are fixtures with the
-exporters' names and labels (`tests.ship.dashboards.world`): no GPU and no such exporter ran.
+exporters' names and labels (`tests.ship.dashboards.world`): no GPU and no such exporter ran. What
+pods have of CPU and memory is said by a stand-in for a kubelet (`tests.ship.dashboards.sized`).
 """
 
 import contextlib
@@ -16,7 +17,7 @@ import pytest
 
 from charon_operator import testbed
 from tests.ship import dashboards
-from tests.ship.dashboards import reading, world
+from tests.ship.dashboards import reading, sized, world
 from tests.testbed_fixtures import wait_until
 
 pytestmark = [pytest.mark.testbed, pytest.mark.timeout(300)]
@@ -25,7 +26,7 @@ BOARDS = dashboards.boards()
 # The load's wave takes a minute: until then something may not have happened yet.
 _WAIT_S = 180.0
 # Whether a GPU is cut in instances is the node's affair; other labels are always there.
-_MAY_BE_EMPTY = {"GPU_I_ID"}
+_MAY_BE_EMPTY = {"mig"}
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +42,7 @@ def filled(
 @pytest.fixture(scope="module")
 def chosen(filled: tuple[float, str]) -> dict[str, Any]:
     # Of several namespaces that another test may have left, ours; on the fleet's board all.
-    return {"namespace": filled[1], "app": "limited"}
+    return {"namespace": filled[1], "app": sized.NAME}
 
 
 def store(bed: testbed.Testbed, began_s: float) -> reading.Store:
@@ -90,33 +91,44 @@ def test_every_query_of_every_panel_has_data(
     assert seen == []
 
 
-def test_decisions_are_annotated_with_the_count_they_moved_to(
-    bed: testbed.Testbed, filled: tuple[float, str], chosen: dict[str, Any]
-) -> None:
-    chosen = {**chosen, "app": "steady"}
+ANNOTATED = {
+    "replicas": ("steady", "Raised", "Lowered", 1, 10),
+    "sizes": (sized.NAME, "Pods larger", "Pods smaller", 0.1, 1),
+}
 
-    def moved_to(name: str) -> set[int]:
+
+@pytest.mark.parametrize("name", ANNOTATED)
+def test_decisions_are_annotated_with_what_they_moved_to(
+    name: str, bed: testbed.Testbed, filled: tuple[float, str], chosen: dict[str, Any]
+) -> None:
+    app, up, down, least, most = ANNOTATED[name]
+    chosen = {**chosen, "app": app}
+
+    def moved_to(name: str) -> set[float]:
         query = reading.annotations(BOARDS["app"])[name]
         with store(bed, filled[0]) as asked:
             found = asked.answer(query, asked.values(BOARDS["app"], chosen))
-        return {int(one.labels["to"]) for one in found}
+        return {float(one.labels["to"]) for one in found}
 
-    raised = wait_until(lambda: moved_to("Raised"), "an annotated raise", _WAIT_S)
-    lowered = wait_until(lambda: moved_to("Lowered"), "an annotated lowering", _WAIT_S)
-    assert max(raised) <= 10
-    assert min(lowered) >= 1
+    raised = wait_until(lambda: moved_to(up), f"annotated: {up}", _WAIT_S)
+    lowered = wait_until(lambda: moved_to(down), f"annotated: {down}", _WAIT_S)
+    assert max(raised) <= most
+    assert min(lowered) >= least
 
 
 def shown_gpus(bed: testbed.Testbed, began_s: float, title: str) -> list[reading.Series]:
     (panel,) = [one for one in reading.panels(BOARDS["nodes"]) if one.title == title]
     with store(bed, began_s) as asked:
-        return asked.answer(panel.queries[0], asked.values(BOARDS["nodes"]))
+        values = asked.values(BOARDS["nodes"])
+        return [one for query in panel.queries for one in asked.answer(query, values)]
 
 
 def test_gpu_load_is_the_profiled_one_and_the_sampled_one_only_without_it(
     bed: testbed.Testbed, filled: tuple[float, str]
 ) -> None:
-    names = {f"{node} GPU {gpu} {cut}".strip() for node, gpu, cut in world.gpus()}
+    names = {
+        f"{node} GPU {gpu}" + (f" MIG {cut}" if cut else "") for node, gpu, cut in world.gpus()
+    }
 
     def every() -> dict[str, reading.Series]:
         found = {one.name: one for one in shown_gpus(bed, filled[0], "GPU busy")}
@@ -125,7 +137,7 @@ def test_gpu_load_is_the_profiled_one_and_the_sampled_one_only_without_it(
     series = wait_until(every, "every GPU")
     assert set(series) == names
     # Under MIG the sampled load is 0; the card without profiling counters has no other.
-    for name in ("gpu-mig GPU 0 3", "gpu-desk GPU 0"):
+    for name in ("gpu-mig GPU 0 MIG 3", "gpu-desk GPU 0"):
         assert all(0 < value <= 1 for _, value in series[name].points), name
 
 
@@ -143,3 +155,16 @@ def test_gpu_that_nobody_holds_is_not_shown_as_held_by_its_exporter(
     }
     wait_until(lambda: held() >= wanted, "GPUs that are held")
     assert held() == wanted
+
+
+def test_gpus_of_pods_that_do_not_run_are_not_given_out(
+    bed: testbed.Testbed, filled: tuple[float, str]
+) -> None:
+    def counted() -> dict[str, float]:
+        found = shown_gpus(bed, filled[0], "GPUs given out")
+        return {one.name: one.points[-1][1] for one in found}
+
+    nodes = {"gpu-a": (1, 2), "gpu-mig": (1, 2), "gpu-desk": (1, 1)}
+    wanted = {f"{node}: asked for": asked for node, (asked, _) in nodes.items()}
+    wanted |= {f"{node}: there are": there for node, (_, there) in nodes.items()}
+    wait_until(lambda: counted() == wanted, "GPUs that are given out")

@@ -2,6 +2,7 @@
 
 from grafana_foundation_sdk.builders import dashboard
 
+from charon_operator.model.policy import Knob
 from charon_operator.names import Metric
 from tests.ship.dashboards import panels
 
@@ -18,7 +19,7 @@ def build() -> dashboard.Dashboard:
     board.with_variable(
         panels.choice("namespace", "Namespace", Metric.OBJECTIVE_TARGET, "namespace", several=True)
     )
-    for part in (_numbers, _promises, _replicas, _limits, _data):
+    for part in (_numbers, _promises, _replicas, _limits, _sizes, _data):
         part(board)
     return board
 
@@ -91,17 +92,34 @@ def _replicas(board: dashboard.Dashboard) -> None:
 
 
 def _limits(board: dashboard.Dashboard) -> None:
-    each = "by (namespace, name, limit)"
-    labelled = f"max {each} ({Metric.LIMITED_BY}{{{_IN}}})"
-    columns = {
-        head: f"{labelled} * on (namespace, name) group_left max {_ONE} ({metric}{{{_IN}}})"
+    each = "by (namespace, name, knob, limit)"
+    labelled, counts = (
+        f"max {each} ({Metric.LIMITED_BY}{{{_IN}{more}}})"
+        for more in ("", f', knob="{Knob.REPLICAS}"')
+    )
+    columns = {"": labelled} | {
+        head: f"{counts} * on (namespace, name) group_left max {_ONE} ({metric}{{{_IN}}})"
         for head, metric in (("Law wants", Metric.RAW_REPLICAS), ("Gets", Metric.DESIRED_REPLICAS))
     }
+    names = {**_NAMES_OF_APPS, "knob": "Knob", "limit": "By"}
+    text = "Now. What was wanted and what is left of it, in replicas."
+    board.with_panel(panels.rows("Who is limited", columns, names=names, text=text))
+    once = f"max by (namespace, name, limit) ({Metric.LIMITED_BY}{{{_IN}}})"
+    counted = panels.query(f"count by (limit) ({once})", "{{limit}}")
+    panel = panels.stacked("Apps limited, by limit", panels.COUNT, counted)
+    board.with_panel(panels.stepped(panel))
+
+
+def _sizes(board: dashboard.Dashboard) -> None:
+    failed = f"max by (namespace, name, reason) ({Metric.RESIZE_QUARANTINED}{{{_IN}}})"
+    names = {**_NAMES_OF_APPS, "reason": "What failed"}
+    text = "Pods are not made larger for a while, as the last time failed."
+    board.with_panel(panels.rows("Resizes in quarantine", {"": failed}, text=text, names=names))
+    waiting = panels.query(f"topk(10, max {_ONE} ({Metric.UNSETTLED_RESIZES}{{{_IN}}}))", _WHO)
+    text = "Asked to take a size that they do not have yet; the ten apps with most of them."
     board.with_panel(
-        panels.rows("Who is limited", columns, names={**_NAMES_OF_APPS, "limit": "By"}, text="Now.")
+        panels.steps("Pods that wait for their size", panels.COUNT, waiting, text=text)
     )
-    counted = panels.query(f"count by (limit) ({labelled})", "{{limit}}")
-    board.with_panel(panels.stacked("Apps limited, by limit", panels.COUNT, counted))
 
 
 def _data(board: dashboard.Dashboard) -> None:

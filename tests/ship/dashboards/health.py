@@ -3,6 +3,7 @@
 from grafana_foundation_sdk.builders import dashboard
 
 from charon_operator.names import Metric
+from charon_operator.ports import WriteOutcome
 from tests.ship.dashboards import panels
 
 _OF = 'instance=~"$instance"'
@@ -10,6 +11,7 @@ _EACH = "by (instance)"
 _WHO = "{{instance}}"
 # Of what happens so seldom that a shorter window would mostly be empty.
 _SELDOM = "5m"
+_THIRD = 8
 _QUANTILES = {"median": 0.5, "95 %": 0.95, "99 %": 0.99}
 
 
@@ -19,7 +21,7 @@ def build() -> dashboard.Dashboard:
     board.with_variable(
         panels.choice("instance", "Instance", Metric.LEADER, "instance", several=True)
     )
-    for part in (_numbers, _turns, _delays, _asked, _written, _seen):
+    for part in (_numbers, _failed, _turns, _delays, _asked, _written, _seen):
         part(board)
     return board
 
@@ -68,10 +70,15 @@ def _asked(board: dashboard.Dashboard) -> None:
     asked = panels.query(_rate(Metric.QUERIES), "queries")
     requests = panels.query(_rate(Metric.QUERY_REQUESTS), "requests that carry them")
     text = "Queries of many apps travel in one request."
-    board.with_panel(panels.graph("Asked of Mimir", "reqps", asked, requests, text=text))
+    board.with_panel(
+        panels.graph("Asked of Mimir", "reqps", asked, requests, text=text, width=_THIRD)
+    )
     decided = panels.query(_rate(Metric.DECISIONS, "by (reason) "), "{{reason}}")
-    limited = panels.query(_rate(Metric.LIMITED, "by (limit) "), "limited by {{limit}}")
-    board.with_panel(panels.graph("Decisions", "ops", decided, limited))
+    text = "By their reason."
+    board.with_panel(panels.stacked("Decisions", "ops", decided, text=text, width=_THIRD))
+    limited = panels.query(_rate(Metric.LIMITED, "by (limit) "), "{{limit}}")
+    text = "Decisions that a limit changed, by limit; of one decision several may count."
+    board.with_panel(panels.stacked("Decisions limited", "ops", limited, text=text, width=_THIRD))
 
 
 def _written(board: dashboard.Dashboard) -> None:
@@ -80,16 +87,27 @@ def _written(board: dashboard.Dashboard) -> None:
     )
     text = "Nothing is written that did not change: an idle fleet writes nothing."
     board.with_panel(panels.graph("Writes to the API server", "wps", written, text=text))
-    for title, metric in (
-        ("Status writes failed", Metric.STATUS_WRITE_FAILURES),
-        ("Turns skipped", Metric.TURNS_SKIPPED),
-        ("Informer restarts", Metric.INFORMER_RESTARTS),
+    resized = panels.query(_rate(Metric.RESIZES, "by (outcome) "), "{{outcome}}")
+    text = "Pods that were asked to take another size. Conflict: the pod had moved on; tried again."
+    board.with_panel(panels.graph("Resizes of pods", "wps", resized, text=text))
+
+
+def _failed(board: dashboard.Dashboard) -> None:
+    refused, lost = (
+        f'outcome="{outcome}", ' for outcome in (WriteOutcome.REFUSED, WriteOutcome.UNREACHABLE)
+    )
+    for title, metric, which in (
+        ("Writes refused", Metric.API_WRITES, refused),
+        ("Writes not answered", Metric.API_WRITES, lost),
+        ("Resizes refused", Metric.RESIZES, refused),
+        ("Status writes failed", Metric.STATUS_WRITE_FAILURES, ""),
+        ("Turns skipped", Metric.TURNS_SKIPPED, ""),
+        ("Informer restarts", Metric.INFORMER_RESTARTS, ""),
     ):
         # A counter with labels has no series before its first event.
-        counted = panels.zero_if_none(f"sum(increase({metric}{{{_OF}}}[$__range]))")
+        counted = panels.zero_if_none(f"sum(increase({metric}{{{which}{_OF}}}[$__range]))")
         text = "In the time that is shown."
-        number = panels.number(title, panels.COUNT, counted, "above 0", text=text)
-        board.with_panel(number.height(8))
+        board.with_panel(panels.number(title, panels.COUNT, counted, "above 0", text=text))
 
 
 def _seen(board: dashboard.Dashboard) -> None:

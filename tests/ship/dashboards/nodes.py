@@ -1,4 +1,4 @@
-"""Nodes, pods and GPUs: node-exporter, the kubelet's cAdvisor and the DCGM exporter.
+"""Nodes, pods and GPUs: node-exporter, cAdvisor, kube-state-metrics and the DCGM exporter.
 
 Everything is told apart by a label `node` that the scrape configuration sets: exporters spell the
 node's name in ways that change from version to version (`Hostname`, `hostname`, `instance`).
@@ -16,7 +16,7 @@ from tests.ship.dashboards import panels
 _NODE = 'node=~"$node"'
 _POD = f'{_NODE}, namespace=~"$namespace"'
 _GPU = "by (node, gpu, GPU_I_ID)"
-_GPU_NAME = "{{node}} GPU {{gpu}} {{GPU_I_ID}}"
+_GPU_NAME = "{{node}} GPU {{gpu}}{{mig}}"
 _THIRD = 8
 _POD_NAME = "{{namespace}}/{{pod}}"
 # File systems that are no disk, and interfaces that carry what another one carried already.
@@ -106,17 +106,46 @@ def _gpus(board: dashboard.Dashboard) -> None:
         ("Power", "watt", f"max by (node, gpu) (DCGM_FI_DEV_POWER_USAGE{{{_NODE}}})", ""),
         ("Temperature", "celsius", f"max by (node, gpu) (DCGM_FI_DEV_GPU_TEMP{{{_NODE}}})", ""),
     ):
-        line = panels.query(expression, _GPU_NAME)
+        line = panels.query(_of_mig(expression), _GPU_NAME)
         board.with_panel(panels.graph(title, unit, line, width=_THIRD, text=text).min(0))
     board.with_panel(_holders())
-    errors = panels.query(f"max by (node, gpu) (DCGM_FI_DEV_XID_ERRORS{{{_NODE}}})", _GPU_NAME)
+    board.with_panel(_given_out())
+    errors = _of_mig(f"max by (node, gpu) (DCGM_FI_DEV_XID_ERRORS{{{_NODE}}})")
     text = "0: none. NVIDIA's documentation says what each one means."
-    board.with_panel(panels.steps("Last XID error", panels.COUNT, errors, width=_THIRD, text=text))
+    line = panels.query(errors, _GPU_NAME)
+    board.with_panel(panels.steps("Last XID error", panels.COUNT, line, text=text))
+
+
+def _of_mig(expression: str) -> str:
+    """The same, with a label that names the instance of a GPU that is cut in several."""
+    return f'label_replace({expression}, "mig", " MIG $1", "GPU_I_ID", "(.+)")'
+
+
+def _given_out() -> object:
+    # Of pods that run: what is over, and what no node has taken yet, holds no GPU.
+    gpus = f'resource=~"nvidia_com_.*", {_NODE}'
+    runs = 'max by (namespace, pod) (kube_pod_status_phase{phase="Running"}) == 1'
+    asked = (
+        f"max by (node, namespace, pod, container) (kube_pod_container_resource_requests{{{gpus}}})"
+    )
+    lines = (
+        panels.query(
+            f"sum by (node) ({asked} and on (namespace, pod) ({runs}))", "{{node}}: asked for"
+        ),
+        panels.query(
+            f"sum by (node) (kube_node_status_allocatable{{{gpus}}})", "{{node}}: there are"
+        ),
+    )
+    text = (
+        "What pods that run ask for, and what nodes have; MIG instances and shares count as GPUs."
+    )
+    panel = panels.steps("GPUs given out", panels.COUNT, *lines, text=text)
+    return panels.dashed(panel, "/: there are$/")
 
 
 def _load(title: str, profiled: str, sampled: str) -> object:
     text = f"{profiled} where it is, else {sampled}."
-    line = panels.query(_either(profiled, sampled, _GPU), _GPU_NAME)
+    line = panels.query(_of_mig(_either(profiled, sampled, _GPU)), _GPU_NAME)
     return panels.graph(title, panels.SHARE, line, width=_THIRD, text=text).min(0).max(1)
 
 
@@ -142,4 +171,4 @@ def _holders() -> object:
         "Needs labels of the exporter to win over the scrape's (honor_labels). "
         "A GPU that is shared shows its whole load beside each pod."
     )
-    return panels.rows("Who holds a GPU", {"Busy": busy}, panels.SHARE, 2 * _THIRD, text, names)
+    return panels.rows("Who holds a GPU", {"Busy": busy}, panels.SHARE, 3 * _THIRD, text, names)

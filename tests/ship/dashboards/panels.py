@@ -127,12 +127,12 @@ def steps(
     title: str, unit: str, *queries: prometheus.Dataquery, width: int = 12, text: str = ""
 ) -> timeseries.Panel:
     """Lines that jump: counts that hold until the next."""
-    return (
-        graph(title, unit, *queries, width=width, text=text)
-        .line_interpolation(looks.LineInterpolation.STEP_AFTER)
-        .decimals(0)
-        .min(0)
-    )
+    return stepped(graph(title, unit, *queries, width=width, text=text).min(0))
+
+
+def stepped(panel: timeseries.Panel) -> timeseries.Panel:
+    """The panel's lines hold until the next point, at whole numbers."""
+    return panel.line_interpolation(looks.LineInterpolation.STEP_AFTER).decimals(0)
 
 
 def dashed(panel: timeseries.Panel, legend: str) -> timeseries.Panel:

@@ -16,10 +16,11 @@ from typing import Any
 import click
 import matplotlib.dates
 import matplotlib.figure
+import matplotlib.ticker
 
 from charon_operator import testbed
 from tests.ship import dashboards
-from tests.ship.dashboards import reading, world
+from tests.ship.dashboards import reading, sized, world
 
 # Inches: a cell of Grafana's grid, the head of a picture, and around a panel left, right, top and
 # bottom: labels of the axes, title, legend.
@@ -29,9 +30,16 @@ _AROUND = (0.75, 0.15, 0.3, 0.75)
 _COLUMNS = 24
 _LEGEND = (3, 9)
 _SHOWN_ROWS = 8
+_TICKS = 6
+_BYTES = ("bytes", "Bps")
 # Colours that stay apart for colour-blind readers (Okabe and Ito).
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#666666")
-_MARKS = {"Raised": ("^", "#009E73"), "Lowered": ("v", "#D55E00")}
+_MARKS = {
+    "Raised": ("^", "#009E73"),
+    "Lowered": ("v", "#D55E00"),
+    "Pods larger": ("^", "#0072B2"),
+    "Pods smaller": ("v", "#CC79A7"),
+}
 _Answer = list[reading.Series]
 
 
@@ -53,7 +61,7 @@ def main(folder: Path, seconds: int) -> None:
             f"{bed.mimir_url}/prometheus", bed.tenant, began_s, time.time()
         ) as store:
             for name, board in dashboards.boards().items():
-                chosen = {"namespace": namespace, "app": "steady"} if name == "app" else None
+                chosen = {"namespace": namespace, "app": sized.NAME} if name == "app" else None
                 draw(store, board, chosen).savefig(folder / f"{name}.png")
                 click.echo(folder / f"{name}.png")
 
@@ -107,13 +115,17 @@ def _box(panel: reading.Panel, size: tuple[float, float]) -> tuple[float, float,
 def _laid_out(
     panels: Sequence[reading.Panel], values: reading.Values
 ) -> Iterator[tuple[reading.Panel, reading.Values]]:
-    """Repeated panels share the width of the one they stand for."""
+    """Repeated panels share the width of the one they stand for; what they add goes below."""
+    lower = 0
     for panel in panels:
         x, y, width, height = panel.place
         every = list(reading.repeated(panel, values))
-        each = width // len(every)
+        columns = min(len(every), panel.most_in_a_row)
         for number, (one, scope) in enumerate(every):
-            yield dataclasses.replace(one, place=(x + number * each, y, each, height)), scope
+            row, column = divmod(number, columns)
+            left, top = x + column * (width // columns), y + lower + row * height
+            yield dataclasses.replace(one, place=(left, top, width // columns, height)), scope
+        lower += (len(every) - 1) // columns * height
 
 
 def _lines(
@@ -133,14 +145,17 @@ def _lines(
             color=colour,
             label=one.name,
             drawstyle="steps-post" if panel.stepped else "default",
+            # A line on the edge is a whole one.
+            clip_on=False,
         )
         if panel.stacked:
             _, below = _with_gaps({at: base.get(at, 0.0) for at in points}, store.step_s)
-            axes.fill_between(times, below, values, color=colour, alpha=0.2)
+            step = "post" if panel.stepped else None
+            axes.fill_between(times, below, values, color=colour, alpha=0.2, step=step)
             base |= points
     _time_axis(axes, store)
-    axes.yaxis.set_major_formatter(lambda value, _: _said(value, panel.unit))
     axes.set_ylim(*panel.ends)
+    _value_axis(axes, panel)
     if series:
         columns, most = _LEGEND
         handles, names = axes.get_legend_handles_labels()
@@ -148,6 +163,16 @@ def _lines(
         axes.legend(handles[:most], names[:most], fontsize=7, ncols=columns, **under)
     else:
         _nothing(axes, "no data")
+
+
+def _value_axis(axes: Any, panel: reading.Panel) -> None:
+    axes.yaxis.set_major_formatter(lambda value, _: _said(value, panel.unit))
+    if panel.whole:
+        axes.yaxis.set_major_locator(matplotlib.ticker.MaxNLocator(integer=True, min_n_ticks=1))
+    elif panel.unit in _BYTES:
+        low, high = axes.get_ylim()
+        step = 2.0 ** math.ceil(math.log2((high - low) / _TICKS))
+        axes.yaxis.set_major_locator(matplotlib.ticker.MultipleLocator(step))
 
 
 def _with_gaps(
@@ -185,7 +210,15 @@ def _table(axes: Any, panel: reading.Panel, answers: Sequence[_Answer], _: readi
     axes.axis("off")
     cells = [[row.get(name, "") for name in fields] for row in list(rows.values())[:_SHOWN_ROWS]]
     heads = [panel.headings.get(name, name) for name in fields]
-    drawn = axes.table(cells, colLabels=heads, loc="upper left", cellLoc="left", edges="horizontal")
+    drawn = axes.table(
+        cells,
+        colLabels=heads,
+        colWidths=[1 / len(fields)] * len(fields),
+        loc="upper left",
+        cellLoc="left",
+        colLoc="left",
+        edges="horizontal",
+    )
     drawn.auto_set_font_size(False)
     drawn.set_fontsize(8)
 
@@ -241,10 +274,13 @@ def _nothing(axes: Any, text: str, size: int = 11) -> None:
 def _said(value: float, unit: str) -> str:
     if unit == "percentunit":
         return f"{100 * value:.3g} %"
-    if unit in ("bytes", "Bps"):
+    if unit in _BYTES:
         power = min(int(math.log2(value) // 10), 3) if value >= 1 else 0
         per = "/s" if unit == "Bps" else ""
         return f"{value / 2 ** (10 * power):.3g} {('B', 'KiB', 'MiB', 'GiB')[power]}{per}"
+    if unit == "short":
+        power = min(int(math.log10(abs(value)) // 3), 3) if abs(value) >= 1 else 0
+        return f"{value / 1000**power:.4g} {('', 'K', 'Mil', 'Bil')[power]}".strip()
     return f"{value:.4g} {_UNITS.get(unit, '')}".strip()
 
 

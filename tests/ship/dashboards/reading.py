@@ -39,7 +39,9 @@ class Panel:
 
     Attributes:
         repeat: the variable for whose values it is repeated, else empty.
+        most_in_a_row: of its repetitions.
         stepped: its lines hold a value until the next.
+        whole: its numbers are whole.
         stacked: its lines stand one on the other.
         dashed: of the names of lines that are bounds.
         ends: of its vertical axis, where they are set.
@@ -53,7 +55,9 @@ class Panel:
     unit: str
     place: tuple[int, int, int, int]
     repeat: str
+    most_in_a_row: int
     stepped: bool
+    whole: bool
     stacked: bool
     dashed: re.Pattern[str] | None
     ends: tuple[float | None, float | None]
@@ -139,7 +143,9 @@ def _panel(one: Mapping[str, Any]) -> Panel:
         unit=shown["unit"],
         place=(grid.get("x", 0), grid.get("y", 0), grid["w"], grid["h"]),
         repeat=one.get("repeat", ""),
+        most_in_a_row=one.get("maxPerRow", 4),
         stepped=drawn.get("lineInterpolation") == "stepAfter",
+        whole=shown.get("decimals") == 0,
         stacked=drawn.get("stacking", {}).get("mode") == "normal",
         dashed=re.compile(patterns[0].strip("/")) if patterns else None,
         ends=(shown.get("min"), shown.get("max")),

@@ -1,16 +1,15 @@
 """A store filled for the boards: a real operator's own metrics, and made-up nodes and GPUs.
 
-The operator runs as a process beside the testbed and holds three apps whose load is a wave: one
-keeps its promise, one is limited by its bounds, one is not heard. Its /metrics are scraped as
-anybody's. The series of node-exporter, cAdvisor and the DCGM exporter are fixtures with the
-exporters' names and labels, for this machine has no GPU and its nodes are fake ones.
+The operator runs as a process beside the testbed and holds four apps whose load is a wave: one
+keeps its promise, one is limited by its bounds, one is not heard, one has pods that are resized
+(`sized`). Its /metrics are scraped as anybody's. The series of node-exporter, cAdvisor,
+kube-state-metrics and the DCGM exporter are fixtures with the exporters' names and labels, for this
+machine has no GPU and its nodes are fake ones.
 """
 
 import contextlib
-import math
 import secrets
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,8 @@ from charon_operator import testbed
 from tests.exporter import Exporter
 from tests.faults import install
 from tests.operator import running
+from tests.ship.dashboards import sized
+from tests.ship.dashboards.waves import grown, wave
 
 _JOBS = ("boards-apps", "boards-machines", "boards-operator")
 # App: mean and height of the wave, in units of work; threshold. None: nobody measures it.
@@ -28,7 +29,6 @@ _APPS: dict[str, tuple[float, float, int] | None] = {
     "limited": (1100.0, 300.0, 1300),
     "dark": None,
 }
-_PERIOD_S = 60.0
 _PODS = {
     "workload": ("consumer-7d9f-abcde", "consumer-7d9f-fghij"),
     "team-b": ("train-0",),
@@ -42,21 +42,29 @@ _GPUS = {
     "gpu-mig": [("0", "3", True, ("team-b", "train-0")), ("0", "4", True, None)],
     "gpu-desk": [("0", "", False, ("workload", "consumer-7d9f-fghij"))],
 }
+# A pod that asks for a GPU still, and is over.
+_OVER = ("team-b", "train-done")
 _GIB = 2.0**30
 
 
 @contextlib.contextmanager
 def filled(bed: testbed.Testbed, folder: Path) -> Iterator[str]:
     """Fills the testbed's Mimir until the context ends; gives the namespace of the apps."""
-    install.install(bed)
+    install.install(bed, "knobs.resources.enabled=true")
     namespace = f"boards-{secrets.token_hex(4)}"
     bed.kubectl("create", "namespace", namespace)
     bed.kubectl("wait", "--for=create", "serviceaccount/default", "-n", namespace, "--timeout=30s")
     bed.apply(yaml.safe_dump_all(list(_objects(namespace))))
     operator = running.Operator(bed, folder / "operator", namespace)
     try:
-        with Exporter() as apps, Exporter() as machines, operator:
+        with (
+            Exporter() as apps,
+            Exporter() as machines,
+            sized.kubelet(bed, namespace),
+            operator,
+        ):
             _load(apps, namespace)
+            sized.load(apps, namespace)
             _machines(machines)
             addresses = (apps.address, machines.address, operator.url.removeprefix("http://"))
             for job, address in zip(_JOBS, addresses, strict=True):
@@ -76,9 +84,9 @@ def gpus() -> Iterator[tuple[str, str, str]]:
 
 
 def _objects(namespace: str) -> Iterator[dict[str, Any]]:
-    objects = [running.policy()]
-    for name, wave in _APPS.items():
-        target, app = running.deployment(2), running.app(**_spec(name, wave))
+    objects = [running.policy(), *sized.objects()]
+    for name, moved in _APPS.items():
+        target, app = running.deployment(2), running.app(**_spec(name, moved))
         target["metadata"]["name"] = app["metadata"]["name"] = name
         objects += [target, app]
     for one in objects:
@@ -86,7 +94,7 @@ def _objects(namespace: str) -> Iterator[dict[str, Any]]:
         yield one
 
 
-def _spec(name: str, wave: tuple[float, float, int] | None) -> dict[str, Any]:
+def _spec(name: str, moved: tuple[float, float, int] | None) -> dict[str, Any]:
     shown = [(running.METRIC, "frames"), ("delay", "s")]
     threshold = {"indicator": running.METRIC, "op": "LessThanOrEqual"}
     return {
@@ -103,7 +111,7 @@ def _spec(name: str, wave: tuple[float, float, int] | None) -> dict[str, Any]:
         "objectives": [
             {
                 "name": "share",
-                "threshold": {**threshold, "value": str(wave[2] if wave else 500)},
+                "threshold": {**threshold, "value": str(moved[2] if moved else 500)},
                 "setPoint": "100",
                 "target": "50",
                 "windowSeconds": 60,
@@ -113,29 +121,12 @@ def _spec(name: str, wave: tuple[float, float, int] | None) -> dict[str, Any]:
 
 
 def _load(exporter: Exporter, namespace: str) -> None:
-    for name, wave in _APPS.items():
-        if wave is None:
+    for name, moved in _APPS.items():
+        if moved is None:
             continue
         labels = {"namespace": namespace, "app": name}
-        exporter.set(running.METRIC, labels, _wave(*wave[:2]))
-        exporter.set("delay", labels, _wave(0.3, 0.1))
-
-
-def _wave(mean: float, height: float, phase: float = 0.0) -> Callable[[], float]:
-    return lambda: mean + height * math.sin(2 * math.pi * time.time() / _PERIOD_S + phase)
-
-
-def _grown(rate: float, phase: float = 0.0) -> Callable[[], float]:
-    """A counter whose rate is a wave that never falls to zero."""
-    began_s = time.time()
-    turn = 2 * math.pi / _PERIOD_S
-
-    def value() -> float:
-        now_s = time.time()
-        wave = math.cos(turn * began_s + phase) - math.cos(turn * now_s + phase)
-        return rate * (now_s - began_s + 0.5 * wave / turn)
-
-    return value
+        exporter.set(running.METRIC, labels, wave(*moved[:2]))
+        exporter.set("delay", labels, wave(0.3, 0.1))
 
 
 def _machines(exporter: Exporter) -> None:
@@ -143,6 +134,10 @@ def _machines(exporter: Exporter) -> None:
         _node(exporter, {"node": node}, 1.0 + number)
         for gpu in gpus:
             _gpu(exporter, node, *gpu, phase=1.3 * number + 0.7 * int(gpu[0] + gpu[1]))
+        there = {"node": node, "resource": "nvidia_com_gpu", "unit": "integer"}
+        exporter.set("kube_node_status_allocatable", there, float(len(gpus)))
+        for holder in [*(holder for *_, holder in gpus if holder), _OVER]:
+            _asks(exporter, there, *holder)
     held = [(namespace, pod) for namespace, pods in _PODS.items() for pod in pods]
     for number, (namespace, pod) in enumerate(held):
         _pod(exporter, {"node": "gpu-a", "namespace": namespace, "pod": pod}, 1.0 + number)
@@ -150,13 +145,13 @@ def _machines(exporter: Exporter) -> None:
 
 def _node(exporter: Exporter, node: dict[str, str], size: float) -> None:
     exporter.set("node_uname_info", {**node, "nodename": node["node"]}, 1.0)
-    exporter.set("node_load1", node, _wave(2 * size, size))
+    exporter.set("node_load1", node, wave(2 * size, size))
     for cpu in range(4):
         core = {**node, "cpu": str(cpu)}
-        exporter.set("node_cpu_seconds_total", {**core, "mode": "idle"}, _grown(0.6, size + cpu))
-        exporter.set("node_cpu_seconds_total", {**core, "mode": "user"}, _grown(0.3, size + cpu))
+        exporter.set("node_cpu_seconds_total", {**core, "mode": "idle"}, grown(0.6, size + cpu))
+        exporter.set("node_cpu_seconds_total", {**core, "mode": "user"}, grown(0.3, size + cpu))
     exporter.set("node_memory_MemTotal_bytes", node, 64 * _GIB)
-    exporter.set("node_memory_MemAvailable_bytes", node, _wave(40 * _GIB, 8 * _GIB, size))
+    exporter.set("node_memory_MemAvailable_bytes", node, wave(40 * _GIB, 8 * _GIB, size))
     for mount, fstype, full in (("/", "ext4", 0.3), ("/run", "tmpfs", 0.99)):
         disk = {**node, "device": mount, "mountpoint": mount, "fstype": fstype}
         exporter.set("node_filesystem_size_bytes", disk, 400 * _GIB)
@@ -164,21 +159,29 @@ def _node(exporter: Exporter, node: dict[str, str], size: float) -> None:
     for device in ("eth0", "veth12"):
         for way in ("receive", "transmit"):
             link = {**node, "device": device}
-            exporter.set(f"node_network_{way}_bytes_total", link, _grown(1e6 * size, size))
+            exporter.set(f"node_network_{way}_bytes_total", link, grown(1e6 * size, size))
+
+
+def _asks(exporter: Exporter, gpu: dict[str, str], namespace: str, pod: str) -> None:
+    asking = {"namespace": namespace, "pod": pod}
+    exporter.set("kube_pod_container_resource_requests", {**gpu, **asking, "container": "app"}, 1.0)
+    over = pod == _OVER[1]
+    for phase, is_it in (("Running", not over), ("Succeeded", over)):
+        exporter.set("kube_pod_status_phase", {**asking, "phase": phase}, float(is_it))
 
 
 def _pod(exporter: Exporter, pod: dict[str, str], size: float) -> None:
     # The kubelet tells of the container and, with an empty name, of the pod around it.
     for container in ("app", ""):
         labels = {**pod, "container": container}
-        exporter.set("container_cpu_usage_seconds_total", labels, _grown(size, size))
-        exporter.set("container_memory_working_set_bytes", labels, _wave(size * _GIB, _GIB / 4))
+        exporter.set("container_cpu_usage_seconds_total", labels, grown(size, size))
+        exporter.set("container_memory_working_set_bytes", labels, wave(size * _GIB, _GIB / 4))
     app = {**pod, "container": "app"}
-    exporter.set("container_cpu_cfs_periods_total", app, _grown(10.0))
-    exporter.set("container_cpu_cfs_throttled_periods_total", app, _grown(size, size))
+    exporter.set("container_cpu_cfs_periods_total", app, grown(10.0))
+    exporter.set("container_cpu_cfs_throttled_periods_total", app, grown(size, size))
     for way in ("receive", "transmit"):
         link = {**pod, "interface": "eth0"}
-        exporter.set(f"container_network_{way}_bytes_total", link, _grown(1e5 * size, size))
+        exporter.set(f"container_network_{way}_bytes_total", link, grown(1e5 * size, size))
 
 
 def _gpu(
@@ -200,7 +203,7 @@ def _gpu(
         labels |= {"namespace": "gpu-system", "pod": f"dcgm-exporter-{node}"}
     shares = {"GR_ENGINE_ACTIVE": 0.6, "DRAM_ACTIVE": 0.3, "PIPE_TENSOR_ACTIVE": 0.2}
     for name, mean in shares.items() if profiled else ():
-        exporter.set(f"DCGM_FI_PROF_{name}", labels, _wave(mean, mean / 2, phase))
+        exporter.set(f"DCGM_FI_PROF_{name}", labels, wave(mean, mean / 2, phase))
     # Under MIG the sampled load is 0, whatever the GPU does.
     load = 0.0 if instance else 50.0
     sampled = {
@@ -213,4 +216,4 @@ def _gpu(
         "XID_ERRORS": (0.0, 0.0),
     }
     for name, (mean, height) in sampled.items():
-        exporter.set(f"DCGM_FI_DEV_{name}", labels, _wave(mean, height, phase))
+        exporter.set(f"DCGM_FI_DEV_{name}", labels, wave(mean, height, phase))
