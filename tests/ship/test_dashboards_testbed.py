@@ -116,11 +116,12 @@ def test_decisions_are_annotated_with_what_they_moved_to(
     assert min(lowered) >= least
 
 
-def shown_gpus(bed: testbed.Testbed, began_s: float, title: str) -> list[reading.Series]:
+def shown_gpus(bed: testbed.Testbed, began_s: float, title: str) -> list[list[reading.Series]]:
+    """Answers to the queries of a panel on the board of nodes."""
     (panel,) = [one for one in reading.panels(BOARDS["nodes"]) if one.title == title]
     with store(bed, began_s) as asked:
         values = asked.values(BOARDS["nodes"])
-        return [one for query in panel.queries for one in asked.answer(query, values)]
+        return [asked.answer(query, values) for query in panel.queries]
 
 
 def test_gpu_load_is_the_profiled_one_and_the_sampled_one_only_without_it(
@@ -131,7 +132,8 @@ def test_gpu_load_is_the_profiled_one_and_the_sampled_one_only_without_it(
     }
 
     def every() -> dict[str, reading.Series]:
-        found = {one.name: one for one in shown_gpus(bed, filled[0], "GPU busy")}
+        (shown,) = shown_gpus(bed, filled[0], "GPU busy")
+        found = {one.name: one for one in shown}
         return found if set(found) >= names else {}
 
     series = wait_until(every, "every GPU")
@@ -145,7 +147,7 @@ def test_gpu_that_nobody_holds_is_not_shown_as_held_by_its_exporter(
     bed: testbed.Testbed, filled: tuple[float, str]
 ) -> None:
     def held() -> set[tuple[str, str, str]]:
-        found = shown_gpus(bed, filled[0], "Who holds a GPU")
+        (found,) = shown_gpus(bed, filled[0], "Who holds a GPU")
         return {(one.labels["node"], one.labels["gpu"], one.labels["pod"]) for one in found}
 
     wanted = {
@@ -160,11 +162,10 @@ def test_gpu_that_nobody_holds_is_not_shown_as_held_by_its_exporter(
 def test_gpus_of_pods_that_do_not_run_are_not_given_out(
     bed: testbed.Testbed, filled: tuple[float, str]
 ) -> None:
-    def counted() -> dict[str, float]:
-        found = shown_gpus(bed, filled[0], "GPUs given out")
-        return {one.name: one.points[-1][1] for one in found}
+    def counted() -> list[dict[str, float]]:
+        columns = shown_gpus(bed, filled[0], "GPUs given out")
+        return [{one.labels["node"]: one.points[-1][1] for one in column} for column in columns]
 
-    nodes = {"gpu-a": (1, 2), "gpu-mig": (1, 2), "gpu-desk": (1, 1)}
-    wanted = {f"{node}: asked for": asked for node, (asked, _) in nodes.items()}
-    wanted |= {f"{node}: there are": there for node, (_, there) in nodes.items()}
-    wait_until(lambda: counted() == wanted, "GPUs that are given out")
+    there = {"gpu-a": 2, "gpu-mig": 2, "gpu-desk": 1, "gpu-free": 1}
+    asked = {"gpu-a": 1, "gpu-mig": 1, "gpu-desk": 1, "gpu-free": 0}
+    wait_until(lambda: counted() == [there, asked], "GPUs that are given out")

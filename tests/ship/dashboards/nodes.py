@@ -16,8 +16,7 @@ from tests.ship.dashboards import panels
 _NODE = 'node=~"$node"'
 _POD = f'{_NODE}, namespace=~"$namespace"'
 _GPU = "by (node, gpu, GPU_I_ID)"
-_GPU_NAME = "{{node}} GPU {{gpu}}{{mig}}"
-_THIRD = 8
+_THIRD, _QUARTER = 8, 6
 _POD_NAME = "{{namespace}}/{{pod}}"
 # File systems that are no disk, and interfaces that carry what another one carried already.
 _DISKS = f'{_NODE}, fstype!~"tmpfs|ramfs|overlay|squashfs|nsfs|fuse.*"'
@@ -91,29 +90,28 @@ def _pods(board: dashboard.Dashboard) -> None:
 
 def _gpus(board: dashboard.Dashboard) -> None:
     used, free = (f"max {_GPU} (DCGM_FI_DEV_FB_{name}{{{_NODE}}})" for name in ("USED", "FREE"))
-    board.with_panel(_load("GPU busy", "DCGM_FI_PROF_GR_ENGINE_ACTIVE", "DCGM_FI_DEV_GPU_UTIL"))
-    board.with_panel(
-        _load("GPU memory bus busy", "DCGM_FI_PROF_DRAM_ACTIVE", "DCGM_FI_DEV_MEM_COPY_UTIL")
-    )
-    for title, unit, expression, text in (
-        ("GPU memory used", panels.SHARE, f"{used} / ({used} + {free})", "Of used and free."),
-        (
-            "Tensor cores busy",
-            panels.SHARE,
-            f"max {_GPU} (DCGM_FI_PROF_PIPE_TENSOR_ACTIVE{{{_NODE}}})",
-            "Profiling counters only; missing on cards without them.",
-        ),
-        ("Power", "watt", f"max by (node, gpu) (DCGM_FI_DEV_POWER_USAGE{{{_NODE}}})", ""),
-        ("Temperature", "celsius", f"max by (node, gpu) (DCGM_FI_DEV_GPU_TEMP{{{_NODE}}})", ""),
+    busy = _either("DCGM_FI_PROF_GR_ENGINE_ACTIVE", "DCGM_FI_DEV_GPU_UTIL", _GPU)
+    bus = _either("DCGM_FI_PROF_DRAM_ACTIVE", "DCGM_FI_DEV_MEM_COPY_UTIL", _GPU)
+    tensor = f"max {_GPU} (DCGM_FI_PROF_PIPE_TENSOR_ACTIVE{{{_NODE}}})"
+    for title, expression, text in (
+        ("GPU busy", busy, "Graphics engine active where it is profiled, else as sampled."),
+        ("GPU memory bus busy", bus, "DRAM active where it is profiled, else as sampled."),
+        ("GPU memory used", f"{used} / ({used} + {free})", "Of used and free."),
+        ("Tensor cores busy", tensor, "Only of cards that are profiled."),
     ):
-        line = panels.query(_of_mig(expression), _GPU_NAME)
-        board.with_panel(panels.graph(title, unit, line, width=_THIRD, text=text).min(0))
+        line = panels.query(_of_mig(expression), "{{node}} GPU {{gpu}}{{mig}}")
+        panel = panels.graph(title, panels.SHARE, line, width=_QUARTER, text=text)
+        board.with_panel(panel.min(0).max(1))
+    for title, unit, name, drawn, text in (
+        ("Power", "watt", "POWER_USAGE", panels.graph, "Of the whole card."),
+        ("Temperature", "celsius", "GPU_TEMP", panels.graph, "Of the whole card."),
+        ("Last XID error", panels.COUNT, "XID_ERRORS", panels.steps, "0: none."),
+    ):
+        card = f"max by (node, gpu) (DCGM_FI_DEV_{name}{{{_NODE}}})"
+        line = panels.query(card, "{{node}} GPU {{gpu}}")
+        board.with_panel(drawn(title, unit, line, width=_THIRD, text=text).min(0))
     board.with_panel(_holders())
     board.with_panel(_given_out())
-    errors = _of_mig(f"max by (node, gpu) (DCGM_FI_DEV_XID_ERRORS{{{_NODE}}})")
-    text = "0: none. NVIDIA's documentation says what each one means."
-    line = panels.query(errors, _GPU_NAME)
-    board.with_panel(panels.steps("Last XID error", panels.COUNT, line, text=text))
 
 
 def _of_mig(expression: str) -> str:
@@ -122,31 +120,17 @@ def _of_mig(expression: str) -> str:
 
 
 def _given_out() -> object:
-    # Of pods that run: what is over, and what no node has taken yet, holds no GPU.
     gpus = f'resource=~"nvidia_com_.*", {_NODE}'
+    there = f"max by (node, resource) (kube_node_status_allocatable{{{gpus}}})"
+    each = "by (node, resource, namespace, pod, container)"
+    asked = f"max {each} (kube_pod_container_resource_requests{{{gpus}}})"
+    # Of pods that run: what is over, and what no node has taken yet, holds no GPU.
     runs = 'max by (namespace, pod) (kube_pod_status_phase{phase="Running"}) == 1'
-    asked = (
-        f"max by (node, namespace, pod, container) (kube_pod_container_resource_requests{{{gpus}}})"
-    )
-    lines = (
-        panels.query(
-            f"sum by (node) ({asked} and on (namespace, pod) ({runs}))", "{{node}}: asked for"
-        ),
-        panels.query(
-            f"sum by (node) (kube_node_status_allocatable{{{gpus}}})", "{{node}}: there are"
-        ),
-    )
-    text = (
-        "What pods that run ask for, and what nodes have; MIG instances and shares count as GPUs."
-    )
-    panel = panels.steps("GPUs given out", panels.COUNT, *lines, text=text)
-    return panels.dashed(panel, "/: there are$/")
-
-
-def _load(title: str, profiled: str, sampled: str) -> object:
-    text = f"{profiled} where it is, else {sampled}."
-    line = panels.query(_of_mig(_either(profiled, sampled, _GPU)), _GPU_NAME)
-    return panels.graph(title, panels.SHARE, line, width=_THIRD, text=text).min(0).max(1)
+    held = f"sum by (node, resource) ({asked} and on (namespace, pod) ({runs}))"
+    columns = {"There are": there, "Asked for": f"{held} or 0 * {there}"}
+    text = "What nodes have, and what pods that run ask for: GPUs, MIG instances, shares of GPUs."
+    names = {"node": "Node", "resource": "Resource"}
+    return panels.rows("GPUs given out", columns, width=10, text=text, names=names)
 
 
 def _either(profiled: str, sampled: str, each: str, more: str = "") -> str:
@@ -171,4 +155,4 @@ def _holders() -> object:
         "Needs labels of the exporter to win over the scrape's (honor_labels). "
         "A GPU that is shared shows its whole load beside each pod."
     )
-    return panels.rows("Who holds a GPU", {"Busy": busy}, panels.SHARE, 3 * _THIRD, text, names)
+    return panels.rows("Who holds a GPU", {"Busy": busy}, panels.SHARE, 14, text, names)

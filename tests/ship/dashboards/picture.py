@@ -183,7 +183,7 @@ def _with_gaps(
     values: list[float] = []
     for at, value in points.items():
         if times and (_time(at) - times[-1]).total_seconds() > 1.5 * step_s:
-            times.append(_time(at - step_s))
+            times.append(times[-1] + datetime.timedelta(seconds=step_s))
             values.append(math.nan)
         times.append(_time(at))
         values.append(value)
@@ -210,11 +210,11 @@ def _table(axes: Any, panel: reading.Panel, answers: Sequence[_Answer], _: readi
     axes.axis("off")
     cells = [[row.get(name, "") for name in fields] for row in list(rows.values())[:_SHOWN_ROWS]]
     heads = [panel.headings.get(name, name) for name in fields]
+    height = (1 + len(cells)) / (1 + _SHOWN_ROWS)
     drawn = axes.table(
         cells,
         colLabels=heads,
-        colWidths=[1 / len(fields)] * len(fields),
-        loc="upper left",
+        bbox=(0, 1 - height, 1, height),
         cellLoc="left",
         colLoc="left",
         edges="horizontal",

@@ -41,6 +41,7 @@ _GPUS = {
     ],
     "gpu-mig": [("0", "3", True, ("team-b", "train-0")), ("0", "4", True, None)],
     "gpu-desk": [("0", "", False, ("workload", "consumer-7d9f-fghij"))],
+    "gpu-free": [("0", "", True, None)],
 }
 # A pod that asks for a GPU still, and is over.
 _OVER = ("team-b", "train-done")
