@@ -31,6 +31,7 @@ _COLUMNS = 24
 _LEGEND = (3, 9)
 _SHOWN_ROWS = 8
 _TICKS = 6
+_EDGE = 0.02
 _BYTES = ("bytes", "Bps")
 # Colours that stay apart for colour-blind readers (Okabe and Ito).
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#666666")
@@ -145,8 +146,6 @@ def _lines(
             color=colour,
             label=one.name,
             drawstyle="steps-post" if panel.stepped else "default",
-            # A line on the edge is a whole one.
-            clip_on=False,
         )
         if panel.stacked:
             _, below = _with_gaps({at: base.get(at, 0.0) for at in points}, store.step_s)
@@ -154,10 +153,9 @@ def _lines(
             axes.fill_between(times, below, values, color=colour, alpha=0.2, step=step)
             base |= points
     _time_axis(axes, store)
-    axes.set_ylim(*panel.ends)
     _value_axis(axes, panel)
     if series:
-        columns, most = _LEGEND
+        columns, most = min(_LEGEND[0], (panel.place[2] + 1) // 3), _LEGEND[1]
         handles, names = axes.get_legend_handles_labels()
         under = {"loc": "upper left", "bbox_to_anchor": (0, -0.1), "frameon": False}
         axes.legend(handles[:most], names[:most], fontsize=7, ncols=columns, **under)
@@ -166,11 +164,14 @@ def _lines(
 
 
 def _value_axis(axes: Any, panel: reading.Panel) -> None:
+    axes.set_ylim(*panel.ends)
+    low, high = axes.get_ylim()
+    # A line on the edge is a whole one.
+    axes.set_ylim(low - _EDGE * (high - low), high + _EDGE * (high - low))
     axes.yaxis.set_major_formatter(lambda value, _: _said(value, panel.unit))
     if panel.whole:
         axes.yaxis.set_major_locator(matplotlib.ticker.MaxNLocator(integer=True, min_n_ticks=1))
     elif panel.unit in _BYTES:
-        low, high = axes.get_ylim()
         step = 2.0 ** math.ceil(math.log2((high - low) / _TICKS))
         axes.yaxis.set_major_locator(matplotlib.ticker.MultipleLocator(step))
 
@@ -260,7 +261,7 @@ def _time(seconds: float) -> datetime.datetime:
 def _time_axis(axes: Any, store: reading.Store) -> None:
     axes.set_xlim(_time(store.since_s), _time(store.until_s))
     axes.xaxis.set_major_formatter(matplotlib.dates.DateFormatter("%H:%M:%S"))
-    axes.xaxis.set_major_locator(matplotlib.dates.AutoDateLocator(maxticks=5))
+    axes.xaxis.set_major_locator(matplotlib.dates.AutoDateLocator(minticks=3, maxticks=6))
     axes.tick_params(labelsize=8)
     axes.grid(alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)

@@ -75,6 +75,8 @@ def filled(bed: testbed.Testbed, folder: Path) -> Iterator[str]:
         for job in _JOBS:
             bed.unscrape(job)
         bed.kubectl("delete", "namespace", namespace, "--wait=false")
+        # As whoever uses the testbed next expects it.
+        install.install(bed)
 
 
 def gpus() -> Iterator[tuple[str, str, str]]:
