@@ -26,8 +26,7 @@ put() {
     fi
 }
 
-# random: 256 bits, in hexadecimal.
-random() { head -c 32 /dev/urandom | sha256sum | cut -d' ' -f1; }
+random() { head -c 32 /dev/urandom | sha256sum | cut -d' ' -f1; } # 256 bits, in hexadecimal
 
 # put_secret FILE: a random secret, once; it is not shown.
 put_secret() {

@@ -20,22 +20,20 @@ field GPU auto 'auto|yes|no' "auto, yes or no"
 field MIMIR monolithic 'monolithic|distributed' "monolithic or distributed"
 field OPERATOR_IMAGE '' '([a-z0-9][a-z0-9./:_-]*(@sha256:[0-9a-f]{64}|:[A-Za-z0-9._-]+))?' "name@sha256:..., or name:tag"
 
-# config_set WHERE NAME VALUE
-config_set() {
+config_set() { # WHERE NAME VALUE
     # An unknown line may be anything, a secret too: its value is not shown.
     [[ -v FORM[$2] ]] || die "$1: $2: no such field; cluster.env.example lists them"
     [[ $3 =~ ^(${FORM[$2]})$ ]] || die "$1: $2: '$3' is not ${MEANS[$2]}"
     printf -v "$2" %s "$3"
 }
 
-# config_read FILE
-config_read() {
+config_read() { # FILE
     local file=$1 line number=0
     [ -r "$file" ] || die "--config: $file cannot be read"
     while IFS= read -r line || [ -n "$line" ]; do
         number=$((number + 1))
         [[ $line =~ ^[[:space:]]*(#.*)?$ ]] && continue
-        [[ $line =~ ^([A-Z_]+)=(.*)$ ]] || die "$file: line $number: write NAME=value, without quotes or spaces around ="
+        [[ $line =~ ^([A-Z0-9_]+)=(.*)$ ]] || die "$file: line $number: write NAME=value, without quotes or spaces around ="
         config_set "$file" "${BASH_REMATCH[1]}" "${BASH_REMATCH[2]}"
     done < <(cat "$file")
     in_range "$CLUSTER_DNS" "$SERVICE_CIDR" || die "$file: CLUSTER_DNS: $CLUSTER_DNS is not in SERVICE_CIDR $SERVICE_CIDR"

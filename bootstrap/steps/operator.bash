@@ -1,7 +1,7 @@
 # The operator, from this repository's chart, in a namespace that admits restricted pods only.
 
 step_operator() {
-    local pull=IfNotPresent repository=$OPERATOR_IMAGE tag='' digest=''
+    local chart=$HERE/../helm/charon-operator hash pull=IfNotPresent repository=$OPERATOR_IMAGE tag='' digest=''
     [ -n "$OPERATOR_IMAGE" ] || [ -n "$DRY_RUN" ] || die "OPERATOR_IMAGE: empty; build it from deploy/Containerfile and name it"
     case $OPERATOR_IMAGE in
         *@*) repository=${OPERATOR_IMAGE%@*} digest=${OPERATOR_IMAGE#*@} ;;
@@ -10,6 +10,7 @@ step_operator() {
     esac
     helm_download
     namespace charon-system restricted
-    release charon-operator charon-system "$HERE/../helm/charon-operator" --set "image.repository=$repository" \
+    hash=$(find "$chart" -type f -exec sha256sum {} + | cut -c1-64 | sort | sha256sum)
+    release charon-operator charon-system "$chart" "$hash" --set "image.repository=$repository" \
         --set-string "image.tag=$tag" --set "image.digest=$digest" --set "image.pullPolicy=$pull"
 }

@@ -18,12 +18,12 @@ release_unstick() {
     esac
 }
 
-# release NAME NAMESPACE CHART OPTION...: installed as described, unless it is so already. The hash
-# of chart and values is the release's description: the cluster itself knows what was applied.
+# release NAME NAMESPACE CHART HASH OPTION...: installed as described, unless it is so already. The
+# hash of all that was given is the release's description: the cluster itself knows what was applied.
 release() {
     local name=$1 namespace=$2 chart=$3 values=$HERE/values/$1.yaml hash told=''
-    shift 3
-    hash=$({ find "$chart" "$values" -type f -exec sha256sum {} + | cut -c1-64 | sort || true; printf '%s ' "$@"; } 2>/dev/null | sha256sum)
+    hash=$({ cat "$values" && printf '%s ' "${@:4}"; } | sha256sum)
+    shift 4
     hash="charon-bootstrap ${hash:0:16}"
     [ -n "$DRY_RUN" ] || told=$(helm history "$name" --namespace "$namespace" --max 1 --output json 2>/dev/null) || true
     if [[ $told = *'"status":"deployed"'* && $told = *"\"description\":\"$hash\""* ]]; then
@@ -36,10 +36,10 @@ release() {
 
 # chart NAME RELEASE NAMESPACE OPTION...: a release of a chart of versions.env.
 chart() {
-    local url=$1_URL file
+    local url=$1_URL sum=$1_SHA256 file
     file=$STATE/charts/$2-${!url##*-}
     fetch "$1" "${!url}" 0600 "$file"
-    release "$2" "$3" "$file" "${@:4}"
+    release "$2" "$3" "$file" "${!sum}" "${@:4}"
 }
 
 mimir_monolithic() {
