@@ -18,7 +18,10 @@ IMAGE = f"registry.example/charon-operator@sha256:{'1' * 64}"
 ALL = ("server", "gpu", "stack", "operator")
 _STAND_IN = Path(__file__).parent / "stand_in.bash"
 # What is on the PATH of the script beside the host's own small tools.
-_PLAYED = "curl systemctl nvidia-smi nvidia-ctk id uname nproc sleep".split()
+_PLAYED = ["curl", "systemctl", "nvidia-smi", "nvidia-ctk", "id", "uname", "nproc", "sleep"]
+# Small tools of the host, whose arguments others on it can read while they run.
+_SMALL = ["awk", "cat", "chmod", "cmp", "cut", "env", "find", "grep", "head", "mkdir", "mv", "od"]
+_SMALL += ["rm", "sed", "sh", "sha256sum", "sort", "stat", "tar", "tr"]
 # What differs from run to run: random, or a hash of what is random.
 _RANDOM = ("token", "agent-token", "k3s.applied", "k3s-agent.applied")
 
@@ -168,7 +171,7 @@ class Host:
 
     def record_every_command(self) -> None:
         """Records the arguments of the host's small tools too."""
-        for name in "awk cat chmod cmp cut env find grep head mkdir mv od rm sed sh sha256sum".split():
+        for name in _SMALL:
             real = shutil.which(name, path="/usr/bin:/bin")
             wrapper = self._programs / name
             wrapper.write_text(

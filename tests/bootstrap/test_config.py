@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from tests.bootstrap.host import BOOTSTRAP, Host
+from tests.bootstrap.host import ALL, BOOTSTRAP, Host
 
 _BAD = [
     ("CLUSTER_CIDR=10.31.0.0", "CLUSTER_CIDR"),
@@ -31,7 +31,9 @@ _BAD = [
 
 
 @pytest.mark.parametrize(("text", "named"), _BAD, ids=[text for text, _ in _BAD])
-def test_config_when_a_field_is_bad_then_one_line_names_it(host: Host, text: str, named: str) -> None:
+def test_config_when_a_field_is_bad_then_one_line_names_it(
+    host: Host, text: str, named: str
+) -> None:
     (host.checkout / "bootstrap/cluster.env").write_text(text)
     told = host.run("server")
     assert told.code == 1
@@ -54,9 +56,9 @@ def test_mimir_when_given_as_an_option_then_it_is_checked_too(host: Host) -> Non
 
 def test_example_when_read_then_it_is_every_field_at_its_default(host: Host) -> None:
     (host.checkout / "bootstrap/cluster.env").unlink()
-    without = host.succeed("--dry-run", "server", "gpu", "stack", "operator")
+    without = host.succeed("--dry-run", *ALL)
     example = str(host.checkout / "bootstrap/cluster.env.example")
-    assert host.succeed("--config", example, "--dry-run", "server", "gpu", "stack", "operator") == without
+    assert host.succeed("--config", example, "--dry-run", *ALL) == without
     fields = re.findall(r"(?m)^field (\w+)", (BOOTSTRAP / "steps/config.bash").read_text())
     written = re.findall(r"(?m)^(\w+)=", (BOOTSTRAP / "cluster.env.example").read_text())
     assert sorted(fields) == sorted(written)

@@ -15,11 +15,12 @@ def walk(host: Host, how: str, *verbs: str, stdin: str = "") -> list[Told]:
     (host.world / "broken").touch()
     (host.world / how).touch()
     ended: list[Told] = []
-    while not ended or ended[-1].code != 0 or broken(host) > before:
+    while True:
         before = broken(host)
         ended.append(host.run(*verbs, stdin=stdin))
-        assert ended[-1].code == 0 or broken(host) > before, ended[-1]
-    return ended
+        if broken(host) == before:
+            assert ended[-1].code == 0, ended[-1]
+            return ended
 
 
 def broken(host: Host) -> int:

@@ -1,4 +1,4 @@
-"""The script as a whole: its size, what shellcheck says, and the plan it prints on a bare machine."""
+"""The script as a whole: its size, what shellcheck says, and the plan that it prints."""
 
 import os
 import re

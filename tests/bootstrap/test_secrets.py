@@ -58,7 +58,8 @@ def test_join_when_run_then_the_token_is_not_seen(host: Host, token: str) -> Non
 def test_files_when_written_then_a_draft_of_a_secret_is_never_readable_by_others() -> None:
     # A draft is made under the script's own mask, before its mode is set.
     assert "\numask 077\n" in _SCRIPTS[0].read_text()
-    loosened = [line for path in _SCRIPTS for line in path.read_text().splitlines() if "umask 022" in line]
+    lines = [line for path in _SCRIPTS for line in path.read_text().splitlines()]
+    loosened = [line for line in lines if "umask 022" in line]
     assert all("mkdir -p" in line or "run env INSTALL_K3S" in line for line in loosened)
 
 

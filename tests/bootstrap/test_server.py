@@ -1,4 +1,4 @@
-"""server: exactly which files, modes and commands; again, it does nothing; a change restarts once."""
+"""server: exactly which files, modes and commands; again, nothing; a change restarts once."""
 
 import pytest
 
@@ -129,7 +129,7 @@ def test_preflight_when_the_host_is_unfit_then_each_reason_is_a_line(host: Host)
     host.config(KUBECONFIG_GROUP="no-such-group", GPU="yes", NODE_NAME="localhost")
     told = host.run("preflight")
     assert told.code == 1
-    failed = [line.split(":")[0].split(maxsplit=1)[1] for line in told.out.splitlines() if "FAIL" in line]
+    failed = [line[8:].split(":")[0] for line in told.out.splitlines() if "  FAIL  " in line]
     assert failed == ["root", "a name of its own", "KUBECONFIG_GROUP", "a GPU, as GPU=yes says"]
     assert told.err == "charon-bootstrap: preflight: 4 failed, see above\n"
 

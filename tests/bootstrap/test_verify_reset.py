@@ -51,7 +51,7 @@ def test_verify_when_there_are_gpus_then_they_are_looked_at(gpu_host: Host) -> N
     assert "ok    job dcgm-exporter up" in out
 
 
-def test_reset_when_not_told_yes_then_volumes_are_listed_and_nothing_is_removed(whole: Host) -> None:
+def test_reset_when_not_told_yes_then_volumes_are_listed_and_nothing_goes(whole: Host) -> None:
     before = whole.state()
     told = whole.run("reset")
     assert told.code == 1

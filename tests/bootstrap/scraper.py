@@ -1,0 +1,55 @@
+"""Alloy's configuration as a Prometheus agent takes it: its rules are in a syntax both share."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+_SCRAPE = {"scrape_interval": "1s", "scrape_timeout": "1s"}
+
+
+def block(text: str, kind: str, name: str) -> str:
+    """What is within a component's braces."""
+    [found] = re.findall(rf'(?ms)^{re.escape(kind)} "{name}" \{{\n(.*?)^\}}', text)
+    inside: str = found
+    return inside
+
+
+def rules(text: str, kind: str, name: str) -> list[dict[str, Any]]:
+    """The rules of a component; strings and lists are written as JSON writes them."""
+    return [
+        {key: json.loads(value) for key, value in re.findall(r"(?m)^ *(\w+) *= (.+)$", rule)}
+        for rule in re.findall(r"(?ms)^  rule \{\n(.*?)^  \}", block(text, kind, name))
+    ]
+
+
+def honours(text: str, name: str) -> bool:
+    """Whether a scrape keeps the labels of what it scrapes."""
+    return bool(re.search(r"honor_labels *= true", block(text, "prometheus.scrape", name)))
+
+
+def agent_config(text: str, kubeconfig: Path, mimir_url: str) -> dict[str, Any]:
+    """The same targets and labels, once a second, sent to that Mimir."""
+
+    def job(name: str, role: str, *relabelled: str, scrape: str = "") -> dict[str, Any]:
+        return {
+            "job_name": name,
+            "kubernetes_sd_configs": [{"role": role, "kubeconfig_file": str(kubeconfig)}],
+            "relabel_configs": [
+                rule for each in relabelled for rule in rules(text, "discovery.relabel", each)
+            ],
+            "honor_labels": honours(text, scrape or name),
+        }
+
+    return {
+        "global": _SCRAPE,
+        "scrape_configs": [
+            job("exporters", "pod", "annotated", "exporters"),
+            job("apps", "pod", "annotated", "apps"),
+            job("cadvisor", "node", "cadvisor", scrape="kubelet"),
+            job("resource", "node", "resource", scrape="kubelet"),
+        ],
+        "remote_write": [
+            {"url": f"{mimir_url}/api/v1/push", "queue_config": {"batch_send_deadline": "500ms"}}
+        ],
+    }
