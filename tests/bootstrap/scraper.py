@@ -28,13 +28,19 @@ def honours(text: str, name: str) -> bool:
     return bool(re.search(r"honor_labels *= true", block(text, "prometheus.scrape", name)))
 
 
-def agent_config(text: str, kubeconfig: Path, mimir_url: str) -> dict[str, Any]:
-    """The same targets and labels, once a second, sent to that Mimir."""
+def agent_config(text: str, found: Path, mimir_url: str) -> dict[str, Any]:
+    """The same labels, once a second, sent to that Mimir.
+
+    Args:
+        text: Alloy's configuration.
+        found: a folder with what discovery found, a file a role.
+        mimir_url: where to.
+    """
 
     def job(name: str, role: str, *relabelled: str, scrape: str = "") -> dict[str, Any]:
         return {
             "job_name": name,
-            "kubernetes_sd_configs": [{"role": role, "kubeconfig_file": str(kubeconfig)}],
+            "file_sd_configs": [{"files": [str(found / f"{role}.json")]}],
             "relabel_configs": [
                 rule for each in relabelled for rule in rules(text, "discovery.relabel", each)
             ],
@@ -53,3 +59,24 @@ def agent_config(text: str, kubeconfig: Path, mimir_url: str) -> dict[str, Any]:
             {"url": f"{mimir_url}/api/v1/push", "queue_config": {"batch_send_deadline": "500ms"}}
         ],
     }
+
+
+def pod_targets(
+    space: str, name: str, annotations: dict[str, str], ports: list[int], phase: str = "Running"
+) -> list[dict[str, Any]]:
+    """What Kubernetes discovery says of a pod on loopback: a target for each port it declares."""
+    told = {
+        "__meta_kubernetes_namespace": space,
+        "__meta_kubernetes_pod_name": name,
+        "__meta_kubernetes_pod_node_name": "node-0",
+        "__meta_kubernetes_pod_phase": phase,
+        "__meta_kubernetes_pod_label_app_kubernetes_io_name": name,
+        **{
+            f"__meta_kubernetes_pod_annotation_{re.sub('[./]', '_', key)}": value
+            for key, value in annotations.items()
+        },
+    }
+    number = "__meta_kubernetes_pod_container_port_number"
+    return [
+        {"targets": [f"127.0.0.1:{port}"], "labels": {**told, number: str(port)}} for port in ports
+    ]

@@ -1,7 +1,8 @@
-"""Mimir's manifest and Alloy's rules, proved by Mimir and by a Prometheus agent on a real API server.
+"""Mimir's manifest and Alloy's rules, proved by Mimir and by a Prometheus agent.
 
 Mimir has no flag that only checks: it is started with the manifest's text, /data being a folder of
-the test. Alloy cannot be had here: its rules run in the agent, whose relabelling it shares.
+the test. Alloy cannot be had here: its rules run in the agent, whose relabelling it shares, on what
+Kubernetes discovery would have found.
 """
 
 import json
@@ -15,7 +16,6 @@ from typing import Any
 import pytest
 import yaml
 
-from charon_operator import names, testbed
 from charon_operator.testbed import build, probes, sockets
 from tests.bootstrap import scraper
 from tests.bootstrap.test_manifests import alloy, manifest, of_kind
@@ -72,69 +72,40 @@ def exporter() -> Iterator[Exporter]:
 
 
 @pytest.fixture(scope="module")
-def spaces(bed: testbed.Testbed, exporter: Exporter) -> Iterator[str]:
-    """Pods that ask to be scraped, in `monitoring` and in an app's namespace; and pods that do not."""
-    bed.kubectl("create", "namespace", "monitoring")
-    bed.kubectl("create", "namespace", "scraped")
+def found(tmp_path_factory: pytest.TempPathFactory, exporter: Exporter) -> Path:
+    """Pods that ask to be scraped, in `monitoring` and elsewhere, pods that do not, and a node."""
+    folder: Path = tmp_path_factory.mktemp("found")
     port = int(exporter.address.rpartition(":")[2])
     asking = {"prometheus.io/scrape": "true", "prometheus.io/port": str(port)}
-    _run_pod(bed, "monitoring", "kube-state-metrics", asking, port)
-    _run_pod(bed, "scraped", "consumer", asking, port)
-    _run_pod(bed, "scraped", "other-port", {**asking, "prometheus.io/port": "1"}, port)
-    _run_pod(bed, "scraped", "silent", {}, port)
-    yield "scraped"
-    for space in ("monitoring", "scraped"):
-        bed.kubectl("delete", "pods", "--all", "-n", space, "--force", "--wait=false", check=False)
-        bed.kubectl("delete", "namespace", space, "--wait=false")
-
-
-def _run_pod(
-    bed: testbed.Testbed, space: str, name: str, annotations: dict[str, str], port: int
-) -> None:
-    """A pod that runs, as far as the API server knows, at the exporter's address."""
-    pod = {
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": {
-            "name": name,
-            "namespace": space,
-            "annotations": annotations,
-            "labels": {names.LABEL_PLANT_DRIVEN: "true", "app.kubernetes.io/name": name},
-        },
-        "spec": {
-            "nodeName": "node-0",
-            "automountServiceAccountToken": False,
-            "containers": [
-                {"name": "app", "image": "none", "ports": [{"containerPort": port}]},
-                {"name": "beside", "image": "none", "ports": [{"containerPort": 9}]},
-            ],
-        },
-    }
-    bed.kubectl("wait", "--for=create", "serviceaccount/default", "-n", space, "--timeout=30s")
-    bed.apply(yaml.safe_dump(pod))
-    status = {"status": {"phase": "Running", "podIP": sockets.LOOPBACK}}
-    patch = ("patch", "pod", name, "-n", space, "--subresource=status", "--type=merge")
-    bed.kubectl(*patch, f"--patch={json.dumps(status)}")
+    pods = [
+        *scraper.pod_targets("monitoring", "kube-state-metrics", asking, [port, 9]),
+        *scraper.pod_targets("scraped", "consumer", asking, [port, 9]),
+        *scraper.pod_targets("scraped", "over", asking, [port], phase="Succeeded"),
+        *scraper.pod_targets("scraped", "undeclared", asking, [9]),
+        *scraper.pod_targets("scraped", "silent", {}, [port]),
+    ]
+    node = {"targets": [exporter.address], "labels": {"__meta_kubernetes_node_name": "node-0"}}
+    (folder / "pod.json").write_text(json.dumps(pods))
+    (folder / "node.json").write_text(json.dumps([node]))
+    return folder
 
 
 @pytest.fixture(scope="module")
 def scraped(
-    bed: testbed.Testbed,
     mimir: str,
-    spaces: str,
+    found: Path,
     ports: sockets.Reservation,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[str]:
     """The agent with Alloy's rules, sending to that Mimir; gives Mimir's address."""
     folder: Path = tmp_path_factory.mktemp("agent")
     file = folder / "agent.json"
-    file.write_text(json.dumps(scraper.agent_config(alloy(), bed.kubeconfig, mimir)))
+    file.write_text(json.dumps(scraper.agent_config(alloy(), found, mimir)))
     flags = [
         "--agent",
         f"--config.file={file}",
         f"--storage.agent.path={folder / 'wal'}",
         f"--web.listen-address={sockets.LOOPBACK}:{ports.port('agent')}",
-        "--scrape.discovery-reload-interval=1s",
     ]
     with (folder / "log").open("wb") as log:
         running = subprocess.Popen([build.programs()["prometheus"], *flags], stdout=log, stderr=log)
@@ -166,7 +137,7 @@ def test_mimir_when_started_with_the_manifest_then_it_keeps_the_limits_given(mim
     assert config["limits"]["compactor_blocks_retention_period"] in ("2w1d", "15d")
     assert config["multitenancy_enabled"] is False
     assert config["ingest_storage"]["enabled"] is False
-    assert config["frontend"]["max_query_expression_size_bytes"] == 65536
+    assert config["limits"]["max_query_expression_size_bytes"] == 65536
 
 
 def test_pods_when_they_ask_then_those_and_no_others_are_scraped(scraped: str) -> None:
