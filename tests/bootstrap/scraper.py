@@ -1,9 +1,14 @@
 """Alloy's configuration as a Prometheus agent takes it: its rules are in a syntax both share."""
 
+import contextlib
 import json
 import re
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+from charon_operator.testbed import build, sockets
 
 _SCRAPE = {"scrape_interval": "1s", "scrape_timeout": "1s"}
 
@@ -80,3 +85,23 @@ def pod_targets(
     return [
         {"targets": [f"127.0.0.1:{port}"], "labels": {**told, number: str(port)}} for port in ports
     ]
+
+
+@contextlib.contextmanager
+def running(folder: Path, config: dict[str, Any], port: int) -> Iterator[subprocess.Popen[bytes]]:
+    """A Prometheus agent; what it says lies in `log` of the folder."""
+    file = folder / "agent.json"
+    file.write_text(json.dumps(config))
+    flags = [
+        "--agent",
+        f"--config.file={file}",
+        f"--storage.agent.path={folder / 'wal'}",
+        f"--web.listen-address={sockets.LOOPBACK}:{port}",
+    ]
+    with (folder / "log").open("wb") as log:
+        agent = subprocess.Popen([build.programs()["prometheus"], *flags], stdout=log, stderr=log)
+    try:
+        yield agent
+    finally:
+        agent.terminate()
+        agent.wait(30)

@@ -99,27 +99,15 @@ def scraped(
 ) -> Iterator[str]:
     """The agent with Alloy's rules, sending to that Mimir; gives Mimir's address."""
     folder: Path = tmp_path_factory.mktemp("agent")
-    file = folder / "agent.json"
-    file.write_text(json.dumps(scraper.agent_config(alloy(), found, mimir)))
-    flags = [
-        "--agent",
-        f"--config.file={file}",
-        f"--storage.agent.path={folder / 'wal'}",
-        f"--web.listen-address={sockets.LOOPBACK}:{ports.port('agent')}",
-    ]
-    with (folder / "log").open("wb") as log:
-        running = subprocess.Popen([build.programs()["prometheus"], *flags], stdout=log, stderr=log)
-    try:
+    config = scraper.agent_config(alloy(), found, mimir)
+    with scraper.running(folder, config, ports.port("agent")) as agent:
         wait_until(
-            lambda: running.poll() is not None or ask(mimir, 'up{job="consumer"} == 1'),
+            lambda: agent.poll() is not None or ask(mimir, 'up{job="consumer"} == 1'),
             "the agent's first samples",
             timeout_s=60,
         )
-        assert running.poll() is None, (folder / "log").read_text()
+        assert agent.poll() is None, (folder / "log").read_text()
         yield mimir
-    finally:
-        running.terminate()
-        running.wait(30)
 
 
 def ask(mimir: str, query: str) -> list[dict[str, str]]:
