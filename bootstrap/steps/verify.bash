@@ -39,7 +39,8 @@ step_verify() {
     expect "a sample younger than 15 s, from scrape to query" "k3s kubectl -n monitoring get pods" is_fresh
     expect "the operator leads" "k3s kubectl -n charon-system logs deployment/charon-operator" operator_leads
     apply <"$HERE/manifests/verify.yaml"
-    expect "a ChargedApp in Advisory sees its metric" "charon explain -n charon-verify probe" app_reports
+    expect "a ChargedApp in Advisory sees its metric" "its conditions are below" app_reports
+    [ "$UNFIT" -eq 0 ] || run kubectl get chargedapp probe --namespace charon-verify -o 'jsonpath={.status.conditions[*].message}' || true
     run kubectl delete namespace charon-verify --ignore-not-found
     [ "$UNFIT" -eq 0 ] || die "verify: $UNFIT failed, see above"
 }

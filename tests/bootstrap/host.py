@@ -6,12 +6,15 @@ import io
 import os
 import re
 import shutil
+import signal
 import stat
 import subprocess
 import tarfile
+from collections.abc import Callable
 from pathlib import Path
 
 from tests.ship.chart import ROOT
+from tests.testbed_fixtures import wait_until
 
 BOOTSTRAP = ROOT / "bootstrap"
 IMAGE = f"registry.example/charon-operator@sha256:{'1' * 64}"
@@ -41,17 +44,17 @@ class Host:
     def __init__(self, folder: Path, *, gpu: bool = False) -> None:
         self.root, self.world = folder / "root", folder / "world"
         self.checkout = folder / "checkout"
-        self._programs = folder / "programs"
+        self.programs = folder / "programs"
         for place in ("units", "objects", "releases", "served", "answers"):
             (self.world / place).mkdir(parents=True)
         (self.root / "usr/bin").mkdir(parents=True)
-        self._programs.mkdir()
+        self.programs.mkdir()
         self.say(uid="0", ready="True", phase="Succeeded", processes="", toolkit="version 1.18.1")
         (self.world / "answers" / "any").write_text("1")
         self._lay_out()
         for name in _PLAYED:
             if gpu or not name.startswith("nvidia"):
-                shutil.copy(_STAND_IN, self._programs / name)
+                shutil.copy(_STAND_IN, self.programs / name)
         if gpu:
             shutil.copy(_STAND_IN, self.root / "usr/bin/nvidia-container-runtime")
         self.config(OPERATOR_IMAGE=IMAGE)
@@ -113,21 +116,41 @@ class Host:
     def run(self, *arguments: str, stdin: str = "", **environment: str) -> Told:
         """Runs the script to its end, as the leader of a process group of its own."""
         done = subprocess.run(
-            [self.checkout / "bootstrap/charon-bootstrap", *arguments],
+            [self._script, *arguments],
             input=stdin,
-            env={
-                "PATH": f"{self._programs}:/usr/bin:/bin",
-                "WORLD": str(self.world),
-                "CHARON_BOOTSTRAP_ROOT": str(self.root),
-                "CHARON_VERIFY_PATIENCE_S": "0",
-                **environment,
-            },
+            env={**self._environment, **environment},
             capture_output=True,
             text=True,
-            timeout=100,
+            timeout=300,
             start_new_session=True,
         )
         return Told(done.returncode, self._neutral(done.stdout), self._neutral(done.stderr))
+
+    def kill_when(self, ready: Callable[[], bool], *arguments: str) -> None:
+        """Runs the script, and kills it with all it runs as soon as that holds."""
+        running = subprocess.Popen(
+            [self._script, *arguments],
+            env=self._environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        wait_until(ready, "the moment to kill it", timeout_s=60)
+        os.killpg(running.pid, signal.SIGKILL)
+        running.wait()
+
+    @property
+    def _script(self) -> Path:
+        return self.checkout / "bootstrap/charon-bootstrap"
+
+    @property
+    def _environment(self) -> dict[str, str]:
+        return {
+            "PATH": f"{self.programs}:/usr/bin:/bin",
+            "WORLD": str(self.world),
+            "CHARON_BOOTSTRAP_ROOT": str(self.root),
+            "CHARON_VERIFY_PATIENCE_S": "0",
+        }
 
     def succeed(self, *arguments: str, stdin: str = "") -> str:
         told = self.run(*arguments, stdin=stdin)
@@ -173,7 +196,7 @@ class Host:
         """Records the arguments of the host's small tools too."""
         for name in _SMALL:
             real = shutil.which(name, path="/usr/bin:/bin")
-            wrapper = self._programs / name
+            wrapper = self.programs / name
             wrapper.write_text(
                 f'#!/bin/bash\nprintf "%q " {name} "$@" >>"$WORLD/small"\nexec {real} "$@"\n'
             )
