@@ -21,13 +21,7 @@ counts_memory() {
 is_free_6443() { systemctl is-active --quiet k3s || ! (exec 3<>/dev/tcp/127.0.0.1/6443); }
 
 # has_gpu: a driver that answers, unless GPU=no. GPU=yes is believed when only a plan is asked for.
-has_gpu() {
-    case $GPU$DRY_RUN in
-        no*) false ;;
-        yesyes) true ;;
-        *) nvidia-smi -L >/dev/null 2>&1 ;;
-    esac
-}
+has_gpu() { [ "$GPU" != no ] && { [ "$GPU$DRY_RUN" = yesyes ] || nvidia-smi -L >/dev/null 2>&1; }; }
 # Where k3s looks for the runtime, once, when it starts.
 has_gpu_runtime() { [ -x "$ROOT/usr/bin/nvidia-container-runtime" ] || [ -x "$ROOT/usr/local/nvidia/toolkit/nvidia-container-runtime" ]; }
 # From 1.18 the toolkit injects devices by CDI; before, a hook whose devices any update can take away.

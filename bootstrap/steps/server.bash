@@ -2,11 +2,11 @@
 
 # k3s_download: the binary where it runs, the install script beside our state.
 k3s_download() {
-    local arch release=${K3S_VERSION/+/%2B} file=k3s
+    local arch file=k3s
     arch=$(arch)
     [ "$arch" = amd64 ] || file=k3s-$arch
-    fetch "K3S_${arch^^}" "https://github.com/k3s-io/k3s/releases/download/$release/$file" 0755 "$BIN/k3s"
-    fetch K3S_INSTALL "https://raw.githubusercontent.com/k3s-io/k3s/$release/install.sh" 0755 "$STATE/install.sh"
+    fetch "K3S_${arch^^}" "https://github.com/k3s-io/k3s/releases/download/${K3S_VERSION/+/%2B}/$file" 0755 "$BIN/k3s"
+    fetch K3S_INSTALL "https://raw.githubusercontent.com/k3s-io/k3s/${K3S_INSTALL_VERSION/+/%2B}/install.sh" 0755 "$STATE/install.sh"
 }
 
 # k3s_node: what server and agent have in common.

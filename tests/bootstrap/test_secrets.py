@@ -71,7 +71,7 @@ def test_downloads_when_listed_then_each_goes_through_the_check() -> None:
     assert not re.search(r"curl[^'\n]*\|\s*(ba)?sh\b|wget|helm repo add|:latest", text)
 
 
-def test_versions_when_read_then_each_artefact_has_a_line_for_its_checksum(host: Host) -> None:
+def test_versions_when_read_then_each_artefact_has_its_checksum(host: Host) -> None:
     text = (BOOTSTRAP / "versions.env").read_text()
     found = dict(re.findall(r"(?m)^(\w+)=(.*)$", text))
     for name, value in found.items():
@@ -81,6 +81,6 @@ def test_versions_when_read_then_each_artefact_has_a_line_for_its_checksum(host:
         elif name.endswith("_IMAGE"):
             assert f"{name}_DIGEST" in found
         elif name.endswith("_SHA256"):
-            assert re.fullmatch(r"[0-9a-f]{64}|", value), name
+            assert re.fullmatch(r"[0-9a-f]{64}", value), name
         elif name.endswith("_DIGEST"):
-            assert re.fullmatch(r"sha256:[0-9a-f]{64}|", value), name
+            assert re.fullmatch(r"sha256:[0-9a-f]{64}", value), name

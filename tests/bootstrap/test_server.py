@@ -30,10 +30,11 @@ def changes(host: Host) -> list[str]:
 
 def test_server_when_host_is_bare_then_exactly_these_commands(host: Host) -> None:
     host.succeed("server")
-    version = host.versions()["K3S_VERSION"].replace("+", "%2B")
+    versions = {name: text.replace("+", "%2B") for name, text in host.versions().items()}
     assert changes(host) == [
-        f"{_CURL} /usr/local/bin/k3s.draft {_RELEASES}/{version}/k3s",
-        f"{_CURL} /var/lib/charon-bootstrap/install.sh.draft {_RAW}/{version}/install.sh",
+        f"{_CURL} /usr/local/bin/k3s.draft {_RELEASES}/{versions['K3S_VERSION']}/k3s",
+        f"{_CURL} /var/lib/charon-bootstrap/install.sh.draft "
+        f"{_RAW}/{versions['K3S_INSTALL_VERSION']}/install.sh",
         "install.sh",
         "systemctl restart k3s",
     ]

@@ -1,7 +1,5 @@
 """verify: each line can fail, and the exit code says so. reset: lists, asks, leaves nothing."""
 
-from pathlib import Path
-
 import pytest
 
 from tests.bootstrap.host import ALL, Host
@@ -71,9 +69,13 @@ def test_reset_when_told_yes_then_nothing_is_left(whole: Host) -> None:
 
 
 def test_reset_when_its_uninstall_was_interrupted_then_the_rest_goes_too(whole: Host) -> None:
+    """The real one removes itself however it ends."""
     (whole.root / "usr/local/bin/k3s-uninstall.sh").unlink()
-    left: Path = whole.root / "var/lib/rancher/k3s/storage/pvc-1/data"
-    left.parent.mkdir(parents=True)
-    left.touch()
+    (whole.root / "usr/local/bin/kubectl").symlink_to("k3s")
+    for left in ("var/lib/rancher/k3s/storage/pvc-1/data", "run/flannel/subnet.env"):
+        (whole.root / left).parent.mkdir(parents=True)
+        (whole.root / left).touch()
+    (whole.root / "etc/systemd/system/k3s.service.env").touch()
     whole.succeed("--yes", "reset")
-    assert not left.exists()
+    assert whole.files() == {}
+    assert not list((whole.root / "usr/local/bin").iterdir())
