@@ -183,9 +183,9 @@ def _wrote(row: journal.Row, seen: Seen) -> bool:
 
 def measure(stream: Stream, resizes: int, raises: int) -> list[Row]:
     stream.wait_healthy()
+    replicas, seen = Replicas(stream), list[Seen]()
     # Else the count would be free to take up what the size leaves.
-    _bound(stream, replicas := Replicas(stream), 1, _ASK_S)
-    seen = []
+    _bound(stream, replicas, 1, _ASK_S)
     for knob, every_s, count in (
         (Size(stream), _LOOK_S, resizes),
         # Every second one is a lowering.

@@ -181,6 +181,12 @@ class Stream:
         return {**one, "spec": laid} if laid else one
 
 
+def objective() -> Json:
+    """What the manifest holds the app to."""
+    [app] = (one for one in _manifests() if one["kind"] == names.CHARGED_APP)
+    return dict(app["spec"]["objectives"][0])
+
+
 def _manifests() -> list[Json]:
     texts = [file.read_text() for file in sorted(FOLDER.glob("*.yaml"))]
     return [one for text in texts for one in yaml.safe_load_all(text)]

@@ -23,7 +23,10 @@ pytestmark = [pytest.mark.testbed, pytest.mark.node]
 SIZED = {
     "resources": {
         "cpu": {"min": "100m", "max": LIMIT},
-        "curve": [{"cpu": "100m", "capacity": "10"}, {"cpu": LIMIT, "capacity": "20"}],
+        "curve": [
+            {"cpu": f"{mcore}m", "capacity": f"{two_knobs.FRAMES_A_MCORE * mcore:g}"}
+            for mcore in (100, 200)
+        ],
     }
 }
 TEMPLATE_US = 20000

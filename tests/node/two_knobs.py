@@ -22,22 +22,22 @@ import matplotlib.figure
 from tests.node import recording
 from tests.node.journal import Move
 from tests.node.recording import Granted, Run
+from tests.node.stream import objective
 
 FOLDER = Path(__file__).parents[2] / "data" / "two-knobs-node"
 # Names the folder that the test writes to.
 RECORD_IN = "CHARON_RECORD_IN"
-THRESHOLD, SET_POINT = 200, 40
-# What a millicore of a consumer serves, frames a second, as the app's curve has it.
+# What a millicore of a consumer serves, frames a second; the test gives the app such a curve.
 FRAMES_A_MCORE = 0.1
 _BLUE, _ORANGE, _GREY = "#0072B2", "#D55E00", "#666666"
 _OF_KNOB = {"Resources": (_BLUE, "m CPU a pod"), "Replicas": (_ORANGE, " replicas")}
 _PODS = ("#9ecae1", "#c7e9c0", "#fdd0a2", "#dadaeb")
-# Pods of one look are seen within so many seconds.
-_LOOK_S = 0.1
+# Looks are half a second apart, the pods of one look milliseconds.
+_LOOK_S = 0.25
 
 
 def looks(run: Run) -> list[list[Granted]]:
-    """The pods of each moment; they follow each other within milliseconds."""
+    """The pods of each moment."""
     found: list[list[Granted]] = []
     for one in run.pods:
         if found and one.time_s - found[-1][-1].time_s < _LOOK_S:
@@ -112,10 +112,12 @@ def _gap(value: float | None) -> float:
 def _queue(panel: Any, run: Run) -> None:
     queued = [_gap(turn.queued) for turn in run.turns]
     panel.plot([t.time_s for t in run.turns], queued, color="black", label="queued, as Mimir told")
-    for value, style, what in ((THRESHOLD, "-", "threshold"), (SET_POINT, ":", "aimed at")):
+    held_to = objective()
+    threshold, aim = (int(text) for text in (held_to["threshold"]["value"], held_to["setPoint"]))
+    for value, style, what in ((threshold, "-", "threshold"), (aim, ":", "aimed at")):
         panel.axhline(value, color=_GREY, linewidth=1, linestyle=style, label=f"{what}: {value}")
     panel.set_ylabel("frames")
-    panel.set_ylim(0, 1.1 * max(THRESHOLD, max(turn.queued or 0 for turn in run.turns)))
+    panel.set_ylim(0, 1.1 * max(threshold, *(turn.queued or 0 for turn in run.turns)))
 
 
 def _granted(panel: Any, run: Run) -> None:

@@ -1,9 +1,11 @@
-"""Users with different rights, and what they apply, for tests of the two admission policies."""
+"""What tests of the two admission policies share: users, what they apply, changes to be tried."""
 
 import copy
 import json
+from collections.abc import Iterator
 from typing import Any
 
+import httpx
 import yaml
 
 from charon_operator import testbed
@@ -12,6 +14,8 @@ from tests.ship import chart
 
 Body = dict[str, Any]
 OPERATOR = f"system:serviceaccount:{chart.NAMESPACE}:{chart.RELEASE}"
+# The fence's own words: a refusal without them came from something else.
+FENCED = "the charon operator"
 
 USERS = """
 apiVersion: rbac.authorization.k8s.io/v1
@@ -109,3 +113,24 @@ def apply_as(bed: testbed.Testbed, user: str, space: str, body: str) -> str:
 
 def exists(bed: testbed.Testbed, space: str) -> bool:
     return bool(bed.kubectl("get", "capp", "good", "-n", space, "--ignore-not-found", "-o", "name"))
+
+
+def patch(client: httpx.Client, path: str, body: Body) -> httpx.Response:
+    headers = {"Content-Type": "application/merge-patch+json"}
+    return client.patch(path, content=json.dumps(body), headers=headers)
+
+
+def leaves(schema: Body, shared: Body, path: tuple[str, ...] = (), depth: int = 0) -> Iterator[Any]:
+    """Every field of an OpenAPI schema, down to lists and maps."""
+    if "allOf" in schema:
+        schema = shared[schema["allOf"][0]["$ref"].rpartition("/")[2]]
+    if "properties" in schema and depth < 12:
+        for name, child in schema["properties"].items():
+            yield from leaves(child, shared, (*path, name), depth + 1)
+    else:
+        yield path, schema
+
+
+def other(schema: Body) -> Any:
+    kind = schema.get("type")
+    return {"integer": 7, "boolean": True, "array": [], "object": {"x": "y"}}.get(str(kind), "x")

@@ -13,13 +13,20 @@ import pytest
 from charon_operator import names, testbed
 from tests.model import bad_input
 from tests.ship import chart
-from tests.ship.admission import OPERATOR, Body, app, apply_as, deployment
+from tests.ship.admission import (
+    FENCED,
+    OPERATOR,
+    app,
+    apply_as,
+    deployment,
+    leaves,
+    other,
+    patch,
+)
 from tests.ship.conftest import client_of
 from tests.testbed_fixtures import wait_may
 
 pytestmark = [pytest.mark.testbed, pytest.mark.usefixtures("policies")]
-# The fence's own words: a refusal without them came from something else.
-FENCED = "the charon operator"
 
 
 @pytest.fixture(scope="module")
@@ -44,11 +51,6 @@ def unbound(ship_bed: testbed.Testbed, operator: httpx.Client) -> Iterator[httpx
     yield operator
     ship_bed.kubectl("delete", "clusterrolebinding", "mistake")
     wait_may(ship_bed, OPERATOR, "*", "*", may=False)
-
-
-def patch(client: httpx.Client, path: str, body: Body) -> httpx.Response:
-    headers = {"Content-Type": "application/merge-patch+json"}
-    return client.patch(path, content=json.dumps(body), headers=headers)
 
 
 def targets(space: str) -> tuple[str, str]:
@@ -97,22 +99,6 @@ def test_fence_closes_system_namespaces_and_the_operator_itself(
             assert FENCED in refused.text
         finally:
             ship_bed.kubectl("delete", "deployment", name, "-n", space, "--wait=false")
-
-
-def leaves(schema: Body, shared: Body, path: tuple[str, ...] = (), depth: int = 0) -> Iterator[Any]:
-    """Every field of an OpenAPI schema, down to lists and maps."""
-    if "allOf" in schema:
-        schema = shared[schema["allOf"][0]["$ref"].rpartition("/")[2]]
-    if "properties" in schema and depth < 12:
-        for name, child in schema["properties"].items():
-            yield from leaves(child, shared, (*path, name), depth + 1)
-    else:
-        yield path, schema
-
-
-def other(schema: Body) -> Any:
-    kind = schema.get("type")
-    return {"integer": 7, "boolean": True, "array": [], "object": {"x": "y"}}.get(str(kind), "x")
 
 
 def test_fence_refuses_a_change_of_any_field_of_a_deployment(

@@ -11,9 +11,9 @@ import pytest
 
 from charon_operator import testbed
 from tests.ship import chart
-from tests.ship.admission import deployment
+from tests.ship.admission import FENCED, deployment, patch
 from tests.ship.conftest import client_of
-from tests.ship.test_fence_testbed import FENCED, patch, targets
+from tests.ship.test_fence_testbed import targets
 from tests.ship.test_resize_rights_testbed import installed
 
 pytestmark = pytest.mark.testbed

@@ -14,9 +14,8 @@ import yaml
 
 from charon_operator import testbed
 from tests.ship import chart
-from tests.ship.admission import OPERATOR, deployment
+from tests.ship.admission import FENCED, OPERATOR, deployment, leaves, other, patch
 from tests.ship.conftest import client_of
-from tests.ship.test_fence_testbed import FENCED, leaves, other, patch
 from tests.testbed_fixtures import wait_may, wait_until
 
 pytestmark = pytest.mark.testbed
