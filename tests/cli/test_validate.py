@@ -100,6 +100,25 @@ def test_line_and_field_are_those_of_the_fault() -> None:
     assert problem[1] == "spec.objectives[freshness].target"
 
 
+def test_fault_of_a_variant_is_told_where_it_is() -> None:
+    text = (ROOT / "examples" / "03-gpu-variants" / "3-app.yaml").read_text(encoding="utf-8")
+    lines = text.splitlines()
+    at = next(i for i, line in enumerate(lines) if 'quality: "0.97"' in line)
+    lines[at] = '      quality: "97"'
+    (problem,) = found("\n".join(lines))
+    assert problem[:2] == (at + 1, "spec.placement.variants[fp16].quality")
+    assert 'must be a number from "0" to "1"' in problem[2]
+
+
+def test_target_of_several_variants_in_an_equality_is_told() -> None:
+    text = (ROOT / "examples" / "03-gpu-variants" / "3-app.yaml").read_text(encoding="utf-8")
+    ((_, field, message),) = found(
+        text.replace("sum(frames_queued{app=~", "sum(frames_queued{app=")
+    )
+    assert field == "spec.indicators[queued].query"
+    assert "$target stands for 3 workloads, one a variant: write =~ instead of =" in message
+
+
 def test_all_faults_are_told_at_once() -> None:
     body = json.loads(json.dumps(bad_input.APP))
     body["spec"].update(turbo="on", mode="active", replicas={"min": 0, "max": "9"})
