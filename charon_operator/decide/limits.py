@@ -11,8 +11,8 @@ from typing import Final
 from charon_operator.decide import behavior, guards
 from charon_operator.decide.guards import Bound
 from charon_operator.decide.situation import Situation
-from charon_operator.model.app import Direction
 from charon_operator.model.decision import Clamp
+from charon_operator.model.hold import Direction
 from charon_operator.model.policy import FallbackStrategy
 from charon_operator.model.quarantine import Quarantine
 from charon_operator.names import LimitName

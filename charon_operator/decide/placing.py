@@ -23,9 +23,10 @@ from charon_operator.decide.inventory import Stock
 from charon_operator.decide.limits import Limited
 from charon_operator.decide.situation import Situation
 from charon_operator.decide.variants import Ground
-from charon_operator.model.app import ChargedApp, Direction
+from charon_operator.model.app import ChargedApp
 from charon_operator.model.claim import Claim, Counts, Handover, Patience, PlacingMemory, Variant
 from charon_operator.model.facts import AppFacts, ObjectiveVerdict
+from charon_operator.model.hold import Direction
 from charon_operator.model.memory import AppMemory
 from charon_operator.model.placing import Supply
 from charon_operator.model.workload import Key

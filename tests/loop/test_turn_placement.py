@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from charon_operator.decide import placing
@@ -378,11 +378,13 @@ def stages(draw: st.DrawFn) -> Stage:
                 variant(name, capacity, cost, quality=quality, least=least, most=least + more)
             )
             has[name] = asked
+        qualities = [way["quality"] for way in ways if way["replicas"]["max"]]
+        assume(qualities)  # a spec that allows no replica is refused
         chosen = stage.app(
             *ways,
             name=f"app-{number}",
             priority=draw(st.sampled_from([1, 10, 200])),
-            minQuality=draw(st.sampled_from(["0", "0.95"])),
+            minQuality=draw(st.sampled_from(["0", max(qualities, key=float)])),
             minDwellSeconds=draw(st.sampled_from([0, 30])),
             pendingDeadlineSeconds=draw(st.sampled_from([10, 30])),
             mode=draw(st.sampled_from(["Active", "Active", "Advisory"])),
