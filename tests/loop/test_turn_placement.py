@@ -72,6 +72,14 @@ def test_a_cheaper_variant_takes_the_place_of_another_before_that_is_broken() ->
     assert play.last[gpus.key("ptycho")].decision.reason == "Unchanged"
 
 
+def test_a_restart_in_the_middle_of_an_exchange_goes_on_with_it() -> None:
+    play = eight()
+    play.enter(stage.app(FP32, FP16, **SWAPS), 2400.0, {"fp32": 4})
+    assert play.play(1) == [{"fp32": 4, "fp16": 2}]
+    play.memory = FleetMemory()
+    assert play.play(6) == [{"fp16": 2}]
+
+
 def test_a_mix_is_kept_for_its_dwell() -> None:
     play = eight()
     play.enter(stage.app(FP32, FP16, minDwellSeconds=60), 2400.0, {"fp32": 4})
