@@ -17,6 +17,9 @@ breaks() {
 # A Ctrl-C reaches everything that runs in the foreground.
 ! breaks interrupt || { kill -INT 0 && sleep 5; }
 
+# What a test has this program do for real.
+[ ! -x "$WORLD/hooks/$me" ] || "$WORLD/hooks/$me" "$@"
+
 # stored KIND: standard input becomes an object, named by what is in it.
 stored() {
     local draft=$WORLD/draft.$$
