@@ -68,6 +68,7 @@ BAD_VALUES = {
     "a port beyond ports": "service.port=70000",
     "an interval without a unit": "serviceMonitor.interval=a5",
     "a knob in words": "knobs.resources.enabled=InPlace",
+    "a label that is none": "dashboards.label=_x",
     "a cap of nothing": "settings.safety.max_replicas=0",
 }
 
@@ -85,7 +86,11 @@ def test_b23_bad_values_are_refused_and_named(value: str) -> None:
 def test_settings_file_is_one_that_the_operator_reads(
     arguments: tuple[str | Path, ...], tmp_path: Path
 ) -> None:
-    (config,) = [d for d in chart.documents(*arguments) if d["kind"] == "ConfigMap"]
+    (config,) = [
+        d
+        for d in chart.documents(*arguments)
+        if d["kind"] == "ConfigMap" and "settings.yaml" in d["data"]
+    ]
     file = tmp_path / "settings.yaml"
     file.write_text(config["data"]["settings.yaml"], encoding="utf-8")
     read = settings.load(file)
