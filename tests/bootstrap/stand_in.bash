@@ -79,7 +79,7 @@ play_systemctl() {
 
 case $me in
     curl) while [ $# -gt 1 ]; do [ "$1" != -o ] || out=$2; shift; done && cat "$WORLD/served/${1##*/}" >"$out" ;;
-    k3s) [ "$1" = kubectl ] && play_kubectl "${@:2}" ;;
+    k3s) if [ "$1" = token ]; then echo "K10$(sha256sum </dev/null | cut -c1-64)::abcdef.0123456789abcdef"; else [ "$1" = kubectl ] && play_kubectl "${@:2}"; fi ;;
     helm) play_helm "$@" ;;
     systemctl) play_systemctl "$@" ;;
     nvidia-smi) if [ "$1" = -L ]; then echo "GPU 0: H100"; else cat "$WORLD/processes"; fi ;;
