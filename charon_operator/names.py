@@ -127,6 +127,7 @@ class LimitName(StrEnum):
     ROLLOUT = "RolloutInFlight"
     DISRUPTION_BUDGET = "PodDisruptionBudget"
     ONE_KNOB = "OneKnobAtATime"
+    USAGE_HISTORY = "UsageHistory"
     UNDONE = "LoweringUndone"
     QUARANTINE = "Quarantine"
     PODS_REFUSED = "PodsRefused"

@@ -24,7 +24,7 @@ from charon_operator.decide.situation import Situation
 from charon_operator.model.app import ChargedApp
 from charon_operator.model.decision import Decision
 from charon_operator.model.facts import AppFacts, Broken, Conflict, Outcome
-from charon_operator.model.memory import AppMemory, Knobs
+from charon_operator.model.memory import AppMemory
 from charon_operator.model.policy import Knob
 from charon_operator.model.workload import Workload
 from charon_operator.names import Reason
@@ -107,10 +107,7 @@ def _settle_both(
     (turn_id, acts), now_s, facts = turn, situation.now_s, case.facts
     spec, uid = situation.spec, facts.app.uid
     winner = demand.largest(case.wishes)
-    watched = quarantine.watched(
-        situation.memory.knobs or Knobs(), spec, situation.policy, facts.readings, now_s
-    )
-    memory = replace(situation.memory, knobs=watched)
+    memory = resizing.learnt(situation, facts.readings)
     situation = replace(situation, memory=memory)
     found = resizing.moves(situation, footing, winner, facts.readings)
     if winner is not None or found.replicas.recommended != situation.current:

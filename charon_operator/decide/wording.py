@@ -7,7 +7,7 @@ number that is not in the decision.
 import hashlib
 from typing import Final
 
-from charon_operator.decide import guards, resizing
+from charon_operator.decide import guards, resizing, usage
 from charon_operator.decide.demand import Wish
 from charon_operator.decide.knobs import Plan
 from charon_operator.decide.limits import Limited
@@ -98,6 +98,15 @@ def _wish(situation: Situation, winner: Wish | None, plan: Plan | None) -> str:
     return f"{winner.objective} wants {winner.capacity:.6g} a second, for now {pods}"
 
 
+def _used(situation: Situation) -> str:
+    known = situation.memory.knobs
+    cores = usage.wanted(known.usage if known else None)
+    if cores is None:
+        return "what pods use has not been seen yet"
+    most = f"pods use at most {cores / usage.MARGIN:.3g} cores {usage.PERCENTILE:.0%} of the time"
+    return f"{most}, {cores:.3g} with {usage.MARGIN - 1:.0%} on top"
+
+
 def resize(
     identity: str, situation: Situation, winner: Wish | None, footing: Footing, found: Moves
 ) -> Resize:
@@ -153,5 +162,6 @@ def _size_message(
     refusals = sorted({pod.refusal for pod in footing.sizes.pods} - {""}) if footing.sizes else []
     if refusals:
         why.append(f"not raised, as not every pod may be resized: {refusals[0]}")
-    wish = _wish(situation, winner, found.plan)
+    by_usage = footing.resources.by_usage and found.plan is not None
+    wish = _used(situation) if by_usage else _wish(situation, winner, found.plan)
     return f"{reason} {move}: {'; '.join([wish, *why])}."
