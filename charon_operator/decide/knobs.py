@@ -9,7 +9,7 @@ it that may be made now. Never: a step down that leaves less than is demanded.
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from charon_operator.decide import sizing
@@ -19,14 +19,22 @@ from charon_operator.model.resources import CurvePoint
 # A cheaper pair is worth two moves, of which one is a raise, only when it saves this much.
 WORTHWHILE: Final = 0.1
 _SLACK: Final = 1e-9
+_RESTARTS: Final = (
+    "replicas go first, as containers restart for another size (resizePolicy RestartContainer)"
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Replicas, and the size of each in millicores."""
+    """Replicas, and the size of each in millicores.
+
+    Attributes:
+        why: what decided between the knobs besides the demand and the order, in words; or empty.
+    """
 
     replicas: int
     cpu_m: int
+    why: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +47,8 @@ class Ground:
         replicas, cpu_m: bounds, both included.
         curve: what a pod serves at a size.
         settled: no pod is starting, no size is on its way, and nothing forbids to lower.
+        restarts: containers restart for another size (`resizePolicy` RestartContainer), so sizes
+            are raised only for what replicas cannot cover.
     """
 
     now: Plan
@@ -48,6 +58,12 @@ class Ground:
     curve: Sequence[CurvePoint]
     knobs: Knobs
     settled: bool
+    restarts: bool = False
+
+    @property
+    def sizes_first(self) -> bool:
+        """Whether the size is asked before replicas."""
+        return self.knobs.first(Knob.RESOURCES) and not self.restarts
 
     def serves(self, cpu_m: int) -> float:
         """Units a second of one pod of that size."""
@@ -77,7 +93,7 @@ def cheapest(ground: Ground, demand: float) -> Plan:
     most = max(fewest, ground.count_for(demand, smallest))
     pairs = [Plan(n, ground.size_for(demand, n)) for n in range(fewest, most + 1)]
     # What is asked first bears the load where the price is the same.
-    sign = 1 if ground.knobs.first(Knob.RESOURCES) else -1
+    sign = 1 if ground.sizes_first else -1
     return min(pairs, key=lambda plan: (round(ground.cost(plan), 9), sign * plan.replicas))
 
 
@@ -101,25 +117,27 @@ def wanted(ground: Ground, demand: float) -> Plan:
 
 def saves_most(ground: Ground, plan: Plan) -> Knob:
     """Of two knobs that may both be lowered to a plan, the one that saves more."""
-    now, sizes_first = ground.now, ground.knobs.first(Knob.RESOURCES)
+    now = ground.now
     by_size = ground.cost(Plan(now.replicas, plan.cpu_m))
     by_count = ground.cost(Plan(plan.replicas, now.cpu_m))
     if by_size == by_count:
-        return Knob.RESOURCES if sizes_first else Knob.REPLICAS
+        return Knob.RESOURCES if ground.sizes_first else Knob.REPLICAS
     return Knob.RESOURCES if by_size < by_count else Knob.REPLICAS
 
 
 def _raised(ground: Ground, demand: float, plan: Plan) -> Plan:
     """More is needed now: the first knob as far as it goes, the other one for the rest."""
     now, serving = ground.now, max(1, ground.ready)
-    if ground.knobs.first(Knob.RESOURCES):
+    if ground.sizes_first:
         size = max(now.cpu_m, ground.size_for(demand, serving))
         covered = serving * ground.serves(size) >= demand * (1 - _SLACK)
         return Plan(now.replicas if covered else max(now.replicas, plan.replicas), size)
     count = max(now.replicas, ground.count_for(demand, now.cpu_m))
     # Replicas are on their way or can be had: the size makes up for what they can never reach.
     covered = count * ground.serves(now.cpu_m) >= demand * (1 - _SLACK)
-    return Plan(count, now.cpu_m if covered else max(now.cpu_m, ground.size_for(demand, count)))
+    size = now.cpu_m if covered else max(now.cpu_m, ground.size_for(demand, count))
+    yields = ground.restarts and ground.knobs.first(Knob.RESOURCES) and count > now.replicas
+    return Plan(count, size, _RESTARTS if yields else "")
 
 
 def _exchanged(ground: Ground, demand: float, plan: Plan) -> Plan:
@@ -134,4 +152,6 @@ def _exchanged(ground: Ground, demand: float, plan: Plan) -> Plan:
     count = min(now.replicas, max(plan.replicas, ground.count_for(demand, now.cpu_m)))
     if count < now.replicas:
         return Plan(count, now.cpu_m)
-    return Plan(now.replicas, plan.cpu_m if saves and ground.settled else now.cpu_m)
+    # A lower price is not worth a restart of every container.
+    grows = saves and ground.settled and not ground.restarts
+    return Plan(now.replicas, plan.cpu_m if grows else now.cpu_m)

@@ -168,10 +168,24 @@ def clamps(found: Moves) -> tuple[Clamp, ...]:
     return tuple(clamp for one in (found.cpu, found.memory) if one for clamp in one.clamps)
 
 
+def restarts(footing: Footing, to: Size | None) -> bool:
+    """Whether containers restart when their pods are brought to a size."""
+    start, (on_cpu, on_memory) = footing.size, _restarting(footing)
+    if start is None or to is None:
+        return False
+    return (on_cpu and to.cpu_m != start.cpu_m) or (on_memory and to.memory_b != start.memory_b)
+
+
 def settled(footing: Footing) -> bool:
     """Whether every pod has the size it was asked to take; not known counts as not."""
     sizes = footing.sizes
     return sizes is not None and all(pod.resizing is Resizing.SETTLED for pod in sizes.sized)
+
+
+def _restarting(footing: Footing) -> tuple[bool, bool]:
+    """Whether containers restart for another CPU, and for another memory."""
+    pods = footing.sizes.sized if footing.sizes else ()
+    return any(pod.restarts_on_cpu for pod in pods), any(pod.restarts_on_memory for pod in pods)
 
 
 def _knobs(situation: Situation) -> Knobs:
@@ -200,6 +214,7 @@ def _ground(situation: Situation, footing: Footing) -> Ground:
         cpu_m=(resources.cpu.min, min(high, resources.cpu.max)),
         curve=resources.points,
         knobs=situation.policy.knobs,
+        restarts=_restarting(footing)[0],
         settled=settled(footing) and not workload.warming and _may_lower(situation),
     )
 

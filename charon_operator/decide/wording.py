@@ -95,7 +95,8 @@ def _wish(situation: Situation, winner: Wish | None, plan: Plan | None) -> str:
     if plan is None or winner.capacity is None:
         return f"{winner.objective} wants {winner.replicas}"
     pods = f"{plan.replicas} of {render_cpu(plan.cpu_m)}"
-    return f"{winner.objective} wants {winner.capacity:.6g} a second, for now {pods}"
+    why = f"; {plan.why}" if plan.why else ""
+    return f"{winner.objective} wants {winner.capacity:.6g} a second, for now {pods}{why}"
 
 
 def _used(situation: Situation) -> str:
@@ -123,6 +124,7 @@ def resize(
         message=_size_message(situation, winner, footing, found, (reason, final)),
         clamps=resizing.clamps(found),
         give_back=footing.give_back,
+        restarts=resizing.restarts(footing, final),
     )
 
 
@@ -159,6 +161,8 @@ def _size_message(
     failed = situation.memory.quarantine
     if failed and failed.active_at(situation.now_s) and failed.detail not in why:
         why.append(failed.detail)
+    if resizing.restarts(footing, final):
+        why.append("containers restart for it (resizePolicy RestartContainer), one pod at a time")
     refusals = sorted({pod.refusal for pod in footing.sizes.pods} - {""}) if footing.sizes else []
     if refusals:
         why.append(f"not raised, as not every pod may be resized: {refusals[0]}")

@@ -35,12 +35,19 @@ class Action:
     Attributes:
         stood_on: the target's generation under a write that was not answered, until the target
             shows what came of it; None once that is known.
+        restarts: containers restarted for it.
     """
 
     time_s: float
     start: int
     to: int
     stood_on: int | None = None
+    restarts: bool = False
+
+    @property
+    def disturbs(self) -> bool:
+        """Whether pods were taken away or made smaller, or containers restarted."""
+        return self.restarts or self.to < self.start
 
 
 @dataclass(frozen=True, slots=True)
@@ -337,8 +344,10 @@ def _load_knobs(row: Mapping[str, Any]) -> Knobs:
     )
 
 
-def _dump_action(action: Action) -> list[float | int]:
+def _dump_action(action: Action) -> list[Any]:
     made = [action.time_s, action.start, action.to]
+    if action.restarts:
+        return [*made, action.stood_on, True]
     return made if action.stood_on is None else [*made, action.stood_on]
 
 

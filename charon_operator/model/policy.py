@@ -103,7 +103,11 @@ class Lowering(Wire):
         description="Not lowered within this time after any change of ours.",
     )
     max_per_hour: int = Field(
-        default=20, ge=1, le=3600, strict=True, description="At most so many lowerings an hour."
+        default=20,
+        ge=1,
+        le=3600,
+        strict=True,
+        description="At most so many lowerings an hour, restarts for another size among them.",
     )
 
 
