@@ -158,6 +158,7 @@ class Metric(StrEnum):
     DESIRED_MEMORY = "charon_desired_memory_bytes"
     UNSETTLED_RESIZES = "charon_resizes_unsettled"
     RESIZES = "charon_resizes_total"
+    ACTUATION = "charon_actuation_seconds"
     INDICATOR_VALUE = "charon_indicator_value"
     INDICATOR_AGE = "charon_indicator_age_seconds"
     INDICATOR_MISSING = "charon_indicator_missing"

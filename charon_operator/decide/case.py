@@ -7,6 +7,7 @@ a look at another app (`blind` does that between the two).
 from dataclasses import dataclass, field, replace
 
 from charon_operator.decide import (
+    delays,
     demand,
     limits,
     objectives,
@@ -107,7 +108,7 @@ def _settle_both(
     (turn_id, acts), now_s, facts = turn, situation.now_s, case.facts
     spec, uid = situation.spec, facts.app.uid
     winner = demand.largest(case.wishes)
-    memory = resizing.learnt(situation, facts.readings)
+    memory = resizing.learnt(situation, footing, facts.readings)
     situation = replace(situation, memory=memory)
     found = resizing.moves(situation, footing, winner, facts.readings)
     if winner is not None or found.replicas.recommended != situation.current:
@@ -120,7 +121,8 @@ def _settle_both(
     resize = replace(wording.resize(identity, situation, winner, footing, found), acts=acts)
     memory = resizing.observed(memory, spec, (decision, resize), (facts.readings, now_s))
     outcome = _outcome(case, decision, now_s, blind=situation.blind)
-    return memory, replace(outcome, resize=resize)
+    took = delays.measured(memory.knobs.learnt) if memory.knobs else {}
+    return memory, replace(outcome, resize=resize, delays=took)
 
 
 def _situation(

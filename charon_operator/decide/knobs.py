@@ -3,21 +3,25 @@
 Reads: the demand, what is there, bounds, prices. Gives: a `Plan` to end up at, and the step towards
 it that may be made now. Never: a step down that leaves less than is demanded.
 
-    the load grows     the knob that is asked first covers what it can, the other one the rest
+    the load grows     the knob that is asked first covers what it can, the other one the rest;
+                       one that is slow is not waited for, both cover it
     it is covered      one knob at a time goes towards the cheapest pair (n, cpu) that covers it
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 from charon_operator.decide import sizing
+from charon_operator.decide.delays import USUAL
 from charon_operator.model.policy import Knob, Knobs
 from charon_operator.model.resources import CurvePoint
 
 # A cheaper pair is worth two moves, of which one is a raise, only when it saves this much.
 WORTHWHILE: Final = 0.1
+# A knob is late when it takes longer than the other one, and so many times what is usual for it.
+_LATE: Final = 2
 _SLACK: Final = 1e-9
 _RESTARTS: Final = (
     "replicas go first, as containers restart for another size (resizePolicy RestartContainer)"
@@ -49,6 +53,9 @@ class Ground:
         settled: no pod is starting, no size is on its way, and nothing forbids to lower.
         restarts: containers restart for another size (`resizePolicy` RestartContainer), so sizes
             are raised only for what replicas cannot cover.
+        per_pod: what a ready pod serves now on average, units a second, where sizes that were asked
+            for have not come; None where it is what the size says.
+        delays: seconds from a raise to its effect, by knob.
     """
 
     now: Plan
@@ -59,6 +66,24 @@ class Ground:
     knobs: Knobs
     settled: bool
     restarts: bool = False
+    per_pod: float | None = None
+    delays: Mapping[Knob, float] = field(default_factory=lambda: USUAL)
+
+    @property
+    def late(self) -> Knob | None:
+        """The knob asked first, if it takes longer than the other one, and than is usual for it."""
+        first, other = Knob.RESOURCES, Knob.REPLICAS
+        if not self.sizes_first:
+            first, other = other, first
+        slow = self.delays[first] > max(self.delays[other], _LATE * USUAL[first])
+        # Replicas that come late are no reason to restart those that serve.
+        return first if slow and not self.restarts else None
+
+    @property
+    def each(self) -> float:
+        """Units a second to count on of a ready pod: of the size it has, or is soon to have."""
+        waits = self.late is Knob.RESOURCES and self.per_pod is not None
+        return self.per_pod or 0.0 if waits else self.serves(self.now.cpu_m)
 
     @property
     def sizes_first(self) -> bool:
@@ -75,8 +100,12 @@ class Ground:
 
     def count_for(self, demand: float, cpu_m: int) -> int:
         """How many pods of that size serve the demand, within bounds."""
+        return self.count_of(demand, self.serves(cpu_m))
+
+    def count_of(self, demand: float, each: float) -> int:
+        """How many pods that serve `each` units a second serve the demand, within bounds."""
         low, high = self.replicas
-        wanted = math.ceil(min(demand / max(self.serves(cpu_m), _SLACK), float(high)) - _SLACK)
+        wanted = math.ceil(min(demand / max(each, _SLACK), float(high)) - _SLACK)
         return max(low, min(high, wanted))
 
     def cost(self, plan: Plan) -> float:
@@ -104,7 +133,7 @@ def wanted(ground: Ground, demand: float) -> Plan:
     other one stays.
     """
     plan = cheapest(ground, demand)
-    if ground.ready * ground.serves(ground.now.cpu_m) < demand * (1 - _SLACK):
+    if ground.ready * ground.each < demand * (1 - _SLACK):
         return _raised(ground, demand, plan)
     now = ground.now
     if plan.replicas <= now.replicas and plan.cpu_m <= now.cpu_m:
@@ -128,16 +157,32 @@ def saves_most(ground: Ground, plan: Plan) -> Knob:
 def _raised(ground: Ground, demand: float, plan: Plan) -> Plan:
     """More is needed now: the first knob as far as it goes, the other one for the rest."""
     now, serving = ground.now, max(1, ground.ready)
+    size = max(now.cpu_m, ground.size_for(demand, serving))
     if ground.sizes_first:
-        size = max(now.cpu_m, ground.size_for(demand, serving))
         covered = serving * ground.serves(size) >= demand * (1 - _SLACK)
-        return Plan(now.replicas if covered else max(now.replicas, plan.replicas), size)
+        count = now.replicas if covered else max(now.replicas, plan.replicas)
+        both = max(count, ground.count_of(demand, ground.each)) if ground.late else count
+        return Plan(both, size, _slow(ground, "replicas are") if both > count else "")
+    return _raised_by_count(ground, demand, size)
+
+
+def _raised_by_count(ground: Ground, demand: float, size: int) -> Plan:
+    """The same where replicas are asked first; `size` would make up for those that start."""
+    now = ground.now
     count = max(now.replicas, ground.count_for(demand, now.cpu_m))
     # Replicas are on their way or can be had: the size makes up for what they can never reach.
     covered = count * ground.serves(now.cpu_m) >= demand * (1 - _SLACK)
+    if covered and ground.late and size > now.cpu_m:
+        return Plan(count, size, _slow(ground, "the size is"))
     size = now.cpu_m if covered else max(now.cpu_m, ground.size_for(demand, count))
     yields = ground.restarts and ground.knobs.first(Knob.RESOURCES) and count > now.replicas
     return Plan(count, size, _RESTARTS if yields else "")
+
+
+def _slow(ground: Ground, other: str) -> str:
+    knob = ground.late or Knob.RESOURCES
+    what = "a size takes" if knob is Knob.RESOURCES else "replicas take"
+    return f"{what} {ground.delays[knob]:.0f} s to come, so {other} raised as well"
 
 
 def _exchanged(ground: Ground, demand: float, plan: Plan) -> Plan:

@@ -128,7 +128,7 @@ def usage_history(situation: Situation, wanted: int) -> Bound | None:
     resources, known = situation.spec.sized, situation.memory.knobs
     if resources is None or not resources.by_usage:
         return None
-    seen_s = usage.seen_s(known.usage if known else None, situation.now_s)
+    seen_s = usage.seen_s(known.learnt.usage if known else None, situation.now_s)
     if seen_s >= usage.ENOUGH_S:
         return None
     detail = (

@@ -8,7 +8,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from charon_operator.decide import knobs, limits, quarantine, sizing, usage
+from charon_operator.decide import delays, knobs, limits, quarantine, sizing, usage
 from charon_operator.decide.demand import Wish
 from charon_operator.decide.knobs import Ground, Plan
 from charon_operator.decide.limits import Limited
@@ -116,12 +116,13 @@ def moves(situation: Situation, footing: Footing, winner: Wish | None, readings:
     return Moves(replicas, plan, cpu, _memory(situation, footing, readings, (replicas, cpu)))
 
 
-def learnt(situation: Situation, readings: Readings) -> AppMemory:
-    """Remember what this turn shows: what became of the last lowering, what pods use."""
-    spec, known = situation.spec, situation.memory.knobs or Knobs()
-    known = quarantine.watched(known, spec, situation.policy, readings, situation.now_s)
-    known = replace(known, usage=usage.noted(known.usage, spec, readings))
-    return replace(situation.memory, knobs=known)
+def learnt(situation: Situation, footing: Footing, readings: Readings) -> AppMemory:
+    """Remember what this turn shows: what became of moves, what pods use."""
+    spec, now_s, known = situation.spec, situation.now_s, _knobs(situation)
+    found = delays.noted(situation.memory, situation.workload, footing.sizes, now_s)
+    found = replace(found, usage=usage.noted(found.usage, spec, readings))
+    known = quarantine.watched(known, spec, situation.policy, readings, now_s)
+    return replace(situation.memory, knobs=replace(known, learnt=found))
 
 
 def wished(memory: AppMemory, found: Moves, now_s: float) -> AppMemory:
@@ -215,6 +216,9 @@ def _ground(situation: Situation, footing: Footing) -> Ground:
         curve=resources.points,
         knobs=situation.policy.knobs,
         restarts=_restarting(footing)[0],
+        # Of pods that are barred the demand makes up for what they do not serve.
+        per_pod=None if footing.barred else footing.per_pod,
+        delays=delays.expected(situation.memory, situation.now_s),
         settled=settled(footing) and not workload.warming and _may_lower(situation),
     )
 
@@ -222,7 +226,7 @@ def _ground(situation: Situation, footing: Footing) -> Ground:
 def _plan(situation: Situation, footing: Footing, ground: Ground, winner: Wish | None) -> Plan:
     """What both knobs are wished to be at: for one demand, or each for its own."""
     if footing.resources.by_usage:
-        cores = usage.wanted(_knobs(situation).usage)
+        cores = usage.wanted(_knobs(situation).learnt.usage)
         now_m = ground.now.cpu_m
         size = now_m if cores is None else sizing.cpu_of(cores)
         return Plan(_counted(situation, winner), min(size, now_m) if footing.barred else size)

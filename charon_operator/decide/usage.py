@@ -22,8 +22,8 @@ import math
 from typing import Final
 
 from charon_operator.model.app import ChargedAppSpec
+from charon_operator.model.learnt import Usage
 from charon_operator.model.reading import Reading, Readings
-from charon_operator.model.usage import Usage
 
 PERCENTILE: Final = 0.9
 MARGIN: Final = 1.15

@@ -101,7 +101,7 @@ def _wish(situation: Situation, winner: Wish | None, plan: Plan | None) -> str:
 
 def _used(situation: Situation) -> str:
     known = situation.memory.knobs
-    cores = usage.wanted(known.usage if known else None)
+    cores = usage.wanted(known.learnt.usage if known else None)
     if cores is None:
         return "what pods use has not been seen yet"
     most = f"pods use at most {cores / usage.MARGIN:.3g} cores {usage.PERCENTILE:.0%} of the time"

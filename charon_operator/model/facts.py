@@ -116,6 +116,7 @@ class Outcome:
         blind_fleet: lowering is blocked fleet-wide at this turn.
         settling: pods asked for and not ready yet.
         resize: what size the pods should have; None for an app whose pods are not resized.
+        delays: by knob, how long its last moves took from write to effect, seconds.
     """
 
     key: Key
@@ -129,3 +130,4 @@ class Outcome:
     blind_fleet: bool = False
     settling: int = 0
     resize: Resize | None = None
+    delays: Mapping[str, float] = field(default_factory=dict)

@@ -9,10 +9,10 @@ from dataclasses import astuple, dataclass, field, replace
 from typing import Any, Final
 
 from charon_operator.model.decision import Demand
+from charon_operator.model.learnt import Learnt
 from charon_operator.model.quarantine import Lowering, Quarantine
 from charon_operator.model.reading import CLOCK_SKEW_S
 from charon_operator.model.sizes import Size
-from charon_operator.model.usage import Usage
 from charon_operator.model.workload import Key
 
 # The longest windows that may ask: stabilisation and lowerings per hour look back 3600 s.
@@ -112,7 +112,7 @@ class Knobs:
         failed: raising by this knob is quarantined, or was lately.
         lowering: the last one, while it is watched.
         undone: a lowering that was undone lately.
-        usage: what pods use, where their size follows from it.
+        learnt: what pods use, how long moves take.
     """
 
     size: Size | None = None
@@ -121,7 +121,7 @@ class Knobs:
     failed: Quarantine | None = None
     lowering: Lowering | None = None
     undone: Quarantine | None = None
-    usage: Usage | None = None
+    learnt: Learnt = field(default_factory=Learnt)
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,9 +233,7 @@ def _made(actions: Sequence[Action], now_s: float) -> tuple[Action, ...]:
 
 
 def _aged_knobs(knobs: Knobs, now_s: float) -> Knobs:
-    watched, usage = knobs.lowering, knobs.usage
-    if usage and usage.sampled_at_s > now_s + CLOCK_SKEW_S:
-        usage = replace(usage, sampled_at_s=now_s)
+    watched = knobs.lowering
     return Knobs(
         size=knobs.size,
         wishes=_recent(knobs.wishes, now_s),
@@ -243,7 +241,7 @@ def _aged_knobs(knobs: Knobs, now_s: float) -> Knobs:
         failed=_held(knobs.failed, now_s),
         lowering=watched if watched and watched.time_s <= now_s else None,
         undone=_held(knobs.undone, now_s),
-        usage=usage,
+        learnt=knobs.learnt.aged(now_s),
     )
 
 
@@ -328,7 +326,7 @@ def _dump_knobs(knobs: Knobs) -> dict[str, Any]:
         "failed": knobs.failed and list(astuple(knobs.failed)),
         "lowering": lowering and list(astuple(lowering)),
         "undone": knobs.undone and list(astuple(knobs.undone)),
-        **({"usage": knobs.usage.dump()} if knobs.usage else {}),
+        **({"learnt": knobs.learnt.dump()} if knobs.learnt != Learnt() else {}),
     }
 
 
@@ -340,7 +338,7 @@ def _load_knobs(row: Mapping[str, Any]) -> Knobs:
         failed=row["failed"] and Quarantine(*row["failed"]),
         lowering=row["lowering"] and Lowering(*row["lowering"]),
         undone=row["undone"] and Quarantine(*row["undone"]),
-        usage=Usage.load(row["usage"]) if "usage" in row else None,
+        learnt=Learnt.load(row["learnt"]) if "learnt" in row else Learnt(),
     )
 
 

@@ -185,7 +185,8 @@ class Knobs(Wire):
         max_length=2,
         description=(
             "Which knob is asked first when more is needed, and which is moved when both cost the "
-            "same. One that is not named comes last."
+            "same. One that is not named comes last. One that was seen to be slow is not waited "
+            "for: both are raised."
         ),
         json_schema_extra={"x-kubernetes-list-type": "set"},
     )

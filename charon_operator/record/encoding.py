@@ -5,7 +5,7 @@ nouns again. Never: a rounded float, a key that is there for nothing.
 """
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from charon_operator.model.app import ChargedApp, ChargedAppSpec
@@ -13,9 +13,14 @@ from charon_operator.model.decision import Clamp, Decision, Past, PendingAction,
 from charon_operator.model.facts import AppFacts, Broken, Conflict, ObjectiveState, Outcome
 from charon_operator.model.policy import ControlPolicy, ControlPolicySpec
 from charon_operator.model.reading import Attainment, Missing, MissingReason, Reading, Sampled
-from charon_operator.model.sizes import Resizing, Size, SizedPod, Sizes, Span
 from charon_operator.model.workload import Absent, Key, Rival, Rollout, Target, Workload
 from charon_operator.names import Reason
+from charon_operator.record.sizes_encoding import (
+    size_from_json,
+    size_to_json,
+    sizes_from_json,
+    sizes_to_json,
+)
 
 Json = dict[str, Any]
 
@@ -121,7 +126,7 @@ def variables_to_json(facts: AppFacts) -> Json:
     if facts.past != Past():
         found["past"] = _past(facts.past)
     if facts.sizes is not None:
-        found["sizes"] = _sizes(facts.sizes)
+        found["sizes"] = sizes_to_json(facts.sizes)
     return found
 
 
@@ -227,6 +232,8 @@ def outcome_to_json(outcome: Outcome) -> Json:
         found["settling"] = outcome.settling
     if outcome.resize is not None:
         found["resize"] = resize_to_json(outcome.resize)
+    if outcome.delays:
+        found["delays"] = dict(outcome.delays)
     return found
 
 
@@ -236,8 +243,8 @@ def resize_to_json(resize: Resize) -> Json:
         "decisionId": resize.decision_id,
         "acts": resize.acts,
         "container": resize.container,
-        "current": _size(resize.current),
-        "final": _size(resize.final),
+        "current": size_to_json(resize.current),
+        "final": size_to_json(resize.final),
         "reason": resize.reason.value,
         "message": resize.message,
     }
@@ -256,8 +263,8 @@ def resize_from_json(row: Mapping[str, Any]) -> Resize:
         decision_id=row["decisionId"],
         acts=row["acts"],
         container=row["container"],
-        current=_size_from(row["current"]),
-        final=_size_from(row["final"]),
+        current=size_from_json(row["current"]),
+        final=size_from_json(row["final"]),
         reason=Reason(row["reason"]),
         message=row["message"],
         clamps=tuple(
@@ -266,48 +273,6 @@ def resize_from_json(row: Mapping[str, Any]) -> Resize:
         give_back=tuple(row.get("giveBack") or ()),
         restarts=row.get("restarts", False),
     )
-
-
-def sizes_from_json(row: Mapping[str, Any]) -> Sizes:
-    """The sizes of a target's pods."""
-    template = _size_from(row["template"]) or Size()
-    pods = tuple(
-        SizedPod(
-            **{
-                **pod,
-                "asked": _size_from(pod["asked"]) or Size(),
-                "actual": _size_from(pod["actual"]),
-                "resizing": Resizing(pod["resizing"]),
-                "cpu": Span(*pod["cpu"]),
-                "memory": Span(*pod["memory"]),
-            }
-        )
-        for pod in row["pods"]
-    )
-    return Sizes(template, pods, row["problem"])
-
-
-def _sizes(sizes: Sizes) -> Json:
-    pods = [
-        {
-            **{field.name: getattr(pod, field.name) for field in dataclasses.fields(pod)},
-            "asked": _size(pod.asked),
-            "actual": _size(pod.actual),
-            "resizing": pod.resizing.value,
-            "cpu": list(dataclasses.astuple(pod.cpu)),
-            "memory": list(dataclasses.astuple(pod.memory)),
-        }
-        for pod in sizes.pods
-    ]
-    return {"template": _size(sizes.template), "pods": pods, "problem": sizes.problem}
-
-
-def _size(size: Size | None) -> list[int | None] | None:
-    return None if size is None else [size.cpu_m, size.memory_b]
-
-
-def _size_from(row: Sequence[int | None] | None) -> Size | None:
-    return None if row is None else Size(*row)
 
 
 def pending_to_json(pending: PendingAction) -> Json:
@@ -329,7 +294,7 @@ def pending_from_json(row: Mapping[str, Any]) -> PendingAction:
 def past_from_json(row: Mapping[str, Any]) -> Past:
     """What a status told of before."""
     pending = pending_from_json(row["pending"]) if "pending" in row else None
-    size = _size_from(row.get("size"))
+    size = size_from_json(row.get("size"))
     return Past(pending, row["decided"], row["yieldedTo"], row["yieldedAt"], size)
 
 
@@ -342,7 +307,7 @@ def _past(past: Past) -> Json:
     if past.pending is not None:
         found["pending"] = pending_to_json(past.pending)
     if past.size is not None:
-        found["size"] = _size(past.size)
+        found["size"] = size_to_json(past.size)
     return found
 
 

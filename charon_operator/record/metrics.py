@@ -193,6 +193,7 @@ class _Apps(registry.Collector):
 
 _INDICATOR: Final = (*_APP, "indicator")
 _OBJECTIVE: Final = (*_APP, "objective")
+_KNOB: Final = (*_APP, "knob")
 _FAMILIES: Final[Mapping[Metric, tuple[str, tuple[str, ...]]]] = {
     Metric.DESIRED_REPLICAS: ("Replicas wanted, after limits.", _APP),
     Metric.RAW_REPLICAS: ("Replicas that the control law asked for, before limits.", _APP),
@@ -201,6 +202,7 @@ _FAMILIES: Final[Mapping[Metric, tuple[str, tuple[str, ...]]]] = {
     Metric.CURRENT_CPU: ("CPU that pods were last meant to have, in cores.", _APP),
     Metric.DESIRED_MEMORY: ("Memory that a pod is to have, in bytes, after limits.", _APP),
     Metric.UNSETTLED_RESIZES: ("Pods that do not have what they were asked to take.", _APP),
+    Metric.ACTUATION: ("From a raise to its effect, median of the last ones, by knob.", _KNOB),
     Metric.INDICATOR_VALUE: ("Value of an indicator, in its own unit.", _INDICATOR),
     Metric.INDICATOR_AGE: ("Age of the oldest sample that a value stands on.", _INDICATOR),
     Metric.INDICATOR_MISSING: ("1: an indicator has no usable value.", (*_INDICATOR, "reason")),
@@ -222,6 +224,8 @@ def _samples(view: View, now_s: float) -> Iterator[tuple[Metric, list[str], floa
     if decision.raw is not None:
         yield Metric.RAW_REPLICAS, app, decision.raw
     yield from _sizes(view, app)
+    for knob, seconds in outcome.delays.items():
+        yield Metric.ACTUATION, [*app, knob], seconds
     for name, one in facts.readings.items():
         if isinstance(one, Reading):
             yield Metric.INDICATOR_VALUE, [*app, name], one.value

@@ -15,10 +15,10 @@ from charon_operator.model import memory
 from charon_operator.model.app import ChargedApp
 from charon_operator.model.decision import Resize
 from charon_operator.model.facts import Outcome
+from charon_operator.model.learnt import Learnt, Usage
 from charon_operator.model.memory import AppMemory, FleetMemory, Knobs
 from charon_operator.model.reading import Missing, MissingReason, Reading
 from charon_operator.model.sizes import Size, SizedPod, Sizes
-from charon_operator.model.usage import Usage
 from charon_operator.ports import WriteOutcome
 from tests.decide import build
 
@@ -152,7 +152,7 @@ def test_histogram_is_bounded_and_the_same_after_json(samples: list[tuple[float,
     wanted = usage.wanted(known)
     assert wanted is not None
     assert 0.01 * 1.15 <= wanted <= 1022 * 1.15
-    app = AppMemory("u", "t", 0.0, knobs=Knobs(usage=known))
+    app = AppMemory("u", "t", 0.0, knobs=Knobs(learnt=Learnt(known)))
     fleet = FleetMemory({build.KEY: app})
     content = json.loads(json.dumps(memory.dump(fleet)))
     assert memory.load(content) == fleet
@@ -167,11 +167,11 @@ def test_steady_usage_is_covered_and_not_by_much(cores: float, times: list[float
 
 
 def test_clock_that_was_set_back_does_not_stop_the_samples() -> None:
-    app = AppMemory("u", "t", 0.0, knobs=Knobs(usage=steady(0.1, 7200.0)))
+    app = AppMemory("u", "t", 0.0, knobs=Knobs(learnt=Learnt(steady(0.1, 7200.0))))
     aged = memory.aged(app, 600.0)
     assert aged.knobs is not None
-    assert aged.knobs.usage is not None
-    assert aged.knobs.usage.sampled_at_s == 600.0
+    assert aged.knobs.learnt.usage is not None
+    assert aged.knobs.learnt.usage.sampled_at_s == 600.0
 
 
 # Through turns.
