@@ -81,9 +81,11 @@ class Ground:
 
     @property
     def each(self) -> float:
-        """Units a second to count on of a ready pod: of the size it has, or is soon to have."""
-        waits = self.late is Knob.RESOURCES and self.per_pod is not None
-        return self.per_pod or 0.0 if waits else self.serves(self.now.cpu_m)
+        """Units a second to count on of a ready pod: of the size it is soon to have, or has."""
+        meant = self.serves(self.now.cpu_m)
+        if self.per_pod is None or self.late is not Knob.RESOURCES:
+            return meant
+        return min(meant, self.per_pod)
 
     @property
     def sizes_first(self) -> bool:
@@ -138,7 +140,7 @@ def wanted(ground: Ground, demand: float) -> Plan:
     now = ground.now
     if plan.replicas <= now.replicas and plan.cpu_m <= now.cpu_m:
         return Plan(
-            max(plan.replicas, min(now.replicas, ground.count_for(demand, now.cpu_m))),
+            max(plan.replicas, min(now.replicas, ground.count_of(demand, ground.each))),
             max(plan.cpu_m, min(now.cpu_m, ground.size_for(demand, ground.ready))),
         )
     return _exchanged(ground, demand, plan)
@@ -194,7 +196,7 @@ def _exchanged(ground: Ground, demand: float, plan: Plan) -> Plan:
         if size < now.cpu_m:
             return Plan(now.replicas, size)
         return Plan(plan.replicas if saves and ground.settled else now.replicas, now.cpu_m)
-    count = min(now.replicas, max(plan.replicas, ground.count_for(demand, now.cpu_m)))
+    count = min(now.replicas, max(plan.replicas, ground.count_of(demand, ground.each)))
     if count < now.replicas:
         return Plan(count, now.cpu_m)
     # A lower price is not worth a restart of every container.

@@ -197,6 +197,13 @@ def test_clock_that_was_set_back_does_not_stop_measuring() -> None:
             id="the size was asked for and does not come",
         ),
         pytest.param(
+            ground(Plan(7, 910), per_pod=13.0, delays=SIZES_SLOW),
+            60.0,
+            Plan(5, 910),
+            "",
+            id="what it does not serve yet is kept",
+        ),
+        pytest.param(
             ground(Plan(2, 910), per_pod=13.0), 60.0, Plan(1, 910), "", id="it is soon to come"
         ),
         pytest.param(
@@ -253,6 +260,22 @@ def test_slow_knob_never_leads_to_less(
     assert (late.replicas[1], late.cpu_m[1]) >= (found.replicas, found.cpu_m)
     assert found.replicas >= at_least.replicas
     assert found.cpu_m >= at_least.cpu_m
+
+
+@given(
+    demand=st.floats(0, 1e3),
+    count=st.integers(1, 10),
+    cpu_m=st.integers(100, 1000),
+    share=st.floats(0.01, 3),
+)
+def test_size_that_is_late_is_not_counted_on(
+    demand: float, count: int, cpu_m: int, share: float
+) -> None:
+    here = ground(Plan(count, cpu_m), delays=SIZES_SLOW)
+    here = replace(here, per_pod=share * here.serves(cpu_m))
+    assert here.each <= here.serves(cpu_m)
+    served = min(demand, 10 * here.each)
+    assert knobs.wanted(here, demand).replicas * here.each >= served * (1 - 1e-6)
 
 
 # Through turns.
