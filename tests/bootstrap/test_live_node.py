@@ -157,6 +157,8 @@ def test_install_when_the_host_is_bare_then_verify_is_green_and_again_changes_no
         # The kubelet's own figures of the pod that keeps them.
         assert mimir(bed, 'container_memory_working_set_bytes{pod="mimir-0"}')
     assert releases(bed) == dict.fromkeys(_CHARTS, "1")
+    boards = bed.kubectl("get", "configmaps", "-A", "-l", "grafana_dashboard=1", "-o", "name")
+    assert len(boards.split()) == len(list((chart.CHART / "dashboards").iterdir()))
     host.log()
     before, files_before = state(bed), files(host)
     again = host.succeed("server", "stack", "operator")
