@@ -103,11 +103,13 @@ def scraping(bed: testbed.Access, folder: Path) -> Iterator[None]:
     token.write_text(bed.kubectl("create", "token", "alloy", "--namespace=monitoring"))
     [mimir] = [pod for pod in pods if pod["metadata"]["name"] == "mimir-0"]
     url = f"http://{mimir['status']['podIP']}:8080"
-    ports = sockets.Reservation()
     config = scraper.agent_config(alloy(), folder, url, token)
-    with scraper.running(folder, config, ports.port("agent")):
-        yield
-    ports.release()
+    ports = sockets.Reservation()
+    try:
+        with scraper.running(folder, config, ports.port("agent")):
+            yield
+    finally:
+        ports.release()
 
 
 def mimir(bed: testbed.Access, query: str) -> list[dict[str, str]]:
