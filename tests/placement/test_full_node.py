@@ -1,0 +1,71 @@
+"""A node that is full: neither a deadlocked change of variants nor pods that wait for ever."""
+
+import itertools
+
+import pytest
+
+from charon_operator.names import GrantReason
+from tests.gpu_bed import template
+from tests.placement import manifests
+from tests.placement.manifests import SET_POINT, Variant
+from tests.placement.stage import Ground
+from tests.testbed_fixtures import wait_until
+
+pytestmark = pytest.mark.testbed
+
+
+def test_swap_where_no_gpu_is_free_breaks_before_it_makes(ground: Ground) -> None:
+    """Upstream's change of model: fp32 to fp16 once the queue passes 6000, and back."""
+    ground.node(2)
+    on_one = template(product=ground.product)
+    fp32 = Variant("fp32", on_one, capacity=100, cost=4, most=2, replicas=2)
+    fp16 = Variant("fp16", on_one, capacity=150, cost=6, most=2, quality="0.97")
+    app = ground.app("ptycho", fp32, fp16, load=200)
+    app.wait_ready(fp32=2, fp16=0)
+    app.wait_feasible("True", GrantReason.ENOUGH)
+    # 100 more are wanted for what is above 6000: two of fp32 cannot, two of fp16 can.
+    app.load(200, queued=SET_POINT + 100 * manifests.DRAIN_S)
+    app.wait_ready(fp32=0, fp16=2)
+    app.load(200)
+    app.wait_ready(fp32=2, fp16=0)
+    history = app.history()
+    # One replica at a time, and never more than there are GPUs.
+    assert max(sum(one.values()) for one in history[1:]) == 2
+    for before, after in itertools.pairwise(history[1:]):
+        assert sum(abs(after[name] - before[name]) for name in after) == 1, history
+    assert not app.waiting()
+    app.wait_feasible("True", GrantReason.ENOUGH)
+
+
+def test_pods_that_find_no_place_are_rolled_back_and_tried_again(ground: Ground) -> None:
+    node = ground.node(4)
+    one = Variant("gpu", template(product=ground.product), replicas=1)
+    grabbed, refused = ground.app("grabbed", one, load=100), ground.prepare("refused", one)
+    refused.apply(manifests.quota(1))
+    refused.load(100)
+    refused.begin()
+    for app in (grabbed, refused):
+        app.wait_ready(gpu=1)
+    scheduler = ground.bed.process("kube-scheduler")
+    scheduler.pause()
+    try:
+        grabbed.load(200)
+        wait_until(grabbed.waiting, "a pod that the scheduler has not come to")
+        guest = ground.occupy(node, 2)
+    finally:
+        scheduler.resume()
+    # And the other's pods are refused by its quota.
+    refused.load(200)
+    for app in (grabbed, refused):
+        app.wait_asked(gpu=2)
+        said = app.wait_feasible("False", "RolledBack", timeout_s=30)
+        assert "again" in said
+        app.wait_asked(gpu=1)
+        assert not app.waiting()
+    # Both get what they want once it can be had; the time of the second try has come by then.
+    ground.vacate(guest)
+    refused.apply(manifests.quota(2))
+    for app in (grabbed, refused):
+        app.wait_ready(gpu=2)
+        app.wait_feasible("True", GrantReason.ENOUGH)
+        assert max(one["gpu"] for one in app.history()) == 2
