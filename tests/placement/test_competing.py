@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from charon_operator.names import ConditionType, GrantReason
+from charon_operator.names import ConditionType, GrantReason, Shortage
 from tests.gpu_bed import template
 from tests.placement.manifests import SET_POINT, Variant
 from tests.placement.stage import App, Ground
@@ -30,7 +30,7 @@ def test_minima_first_then_by_gain_and_each_is_told_why(ground: Ground) -> None:
     amber.wait_ready(gpu=3)
     beryl.wait_ready(gpu=1)
     assert "300 of 300" in amber.wait_feasible("True", GrantReason.ENOUGH)
-    said = beryl.wait_feasible("False", "BusyNow")
+    said = beryl.wait_feasible("False", Shortage.BUSY_NOW)
     assert "100 of 300" in said
     assert names_nobody_else(amber, beryl)
     assert names_nobody_else(beryl, amber)
@@ -46,7 +46,7 @@ def test_minima_first_then_by_gain_and_each_is_told_why(ground: Ground) -> None:
     # Within its objective it is not robbed, however strong the other is.
     beryl.wait_condition(ConditionType.OBJECTIVES_MET, "True", timeout_s=60)
     amber.load(300)
-    assert "100 of 300" in amber.wait_feasible("False", "BusyNow")
+    assert "100 of 300" in amber.wait_feasible("False", Shortage.BUSY_NOW)
     amber.wait_turns(5)
     assert (amber.asked(), beryl.asked()) == ({"gpu": 1}, {"gpu": 3})
 

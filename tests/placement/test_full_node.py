@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from charon_operator.names import GrantReason
+from charon_operator.names import GrantReason, Reason, Shortage
 from tests.gpu_bed import template
 from tests.placement import manifests
 from tests.placement.manifests import SET_POINT, Variant
@@ -12,6 +12,15 @@ from tests.placement.stage import Ground
 from tests.testbed_fixtures import wait_until
 
 pytestmark = pytest.mark.testbed
+# No two pods of the variant on one node.
+ALONE = {
+    "requiredDuringSchedulingIgnoredDuringExecution": [
+        {
+            "topologyKey": "kubernetes.io/hostname",
+            "labelSelector": {"matchLabels": {"variant": "gpu"}},
+        }
+    ]
+}
 
 
 def test_swap_where_no_gpu_is_free_breaks_before_it_makes(ground: Ground) -> None:
@@ -37,35 +46,50 @@ def test_swap_where_no_gpu_is_free_breaks_before_it_makes(ground: Ground) -> Non
     app.wait_feasible("True", GrantReason.ENOUGH)
 
 
-def test_pods_that_find_no_place_are_rolled_back_and_tried_again(ground: Ground) -> None:
-    node = ground.node(4)
-    one = Variant("gpu", template(product=ground.product), replicas=1)
-    grabbed, refused = ground.app("grabbed", one, load=100), ground.prepare("refused", one)
-    refused.apply(manifests.quota(1))
-    refused.load(100)
-    refused.begin()
-    for app in (grabbed, refused):
-        app.wait_ready(gpu=1)
+def test_gpu_that_somebody_grabs_on_the_way_is_not_waited_for(ground: Ground) -> None:
+    node = ground.node(2)
+    app = ground.app("late", Variant("gpu", template(product=ground.product)), load=100)
+    app.wait_ready(gpu=1)
     scheduler = ground.bed.process("kube-scheduler")
     scheduler.pause()
     try:
-        grabbed.load(200)
-        wait_until(grabbed.waiting, "a pod that the scheduler has not come to")
-        guest = ground.occupy(node, 2)
+        app.load(200)
+        wait_until(app.waiting, "a pod that the scheduler has not come to")
+        guest = ground.occupy(node, 1)
     finally:
         scheduler.resume()
-    # And the other's pods are refused by its quota.
-    refused.load(200)
-    for app in (grabbed, refused):
-        app.wait_asked(gpu=2)
-        said = app.wait_feasible("False", "RolledBack", timeout_s=30)
-        assert "again" in said
-        app.wait_asked(gpu=1)
-        assert not app.waiting()
-    # Both get what they want once it can be had; the time of the second try has come by then.
+    app.wait_ready(gpu=1)
+    app.wait_feasible("False", Shortage.BUSY_NOW)
+    assert not app.waiting()
     ground.vacate(guest)
+    app.wait_ready(gpu=2)
+    app.wait_feasible("True", GrantReason.ENOUGH)
+
+
+def test_pods_that_find_no_place_are_rolled_back_and_tried_again(ground: Ground) -> None:
+    """What the inventory cannot see: a rule between pods, and a quota."""
+    ground.node(4)
+    apart = template(product=ground.product)
+    apart["spec"]["affinity"]["podAntiAffinity"] = ALONE
+    alone = ground.app("alone", Variant("gpu", apart), load=100)
+    refused = ground.prepare("refused", Variant("gpu", template(product=ground.product)))
+    refused.apply(manifests.quota(1))
+    refused.load(100)
+    refused.begin()
+    for app in (alone, refused):
+        app.wait_ready(gpu=1)
+        app.load(200)
+    for app in (alone, refused):
+        app.wait_asked(gpu=2)
+    said = {app: app.wait_feasible("False", Reason.ROLLED_BACK) for app in (alone, refused)}
+    assert "exceeded quota" in said[refused]
+    for app in (alone, refused):
+        app.wait_ready(gpu=1)
+        assert not app.waiting()
+    # Both get what they want at the second try, which comes by itself.
+    ground.node(1)
     refused.apply(manifests.quota(2))
-    for app in (grabbed, refused):
+    for app in (alone, refused):
         app.wait_ready(gpu=2)
         app.wait_feasible("True", GrantReason.ENOUGH)
         assert max(one["gpu"] for one in app.history()) == 2

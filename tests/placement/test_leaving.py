@@ -4,7 +4,7 @@ import pytest
 from click.testing import CliRunner
 
 from charon_operator.cli import main
-from charon_operator.names import GrantReason
+from charon_operator.names import GrantReason, Reason
 from charon_operator.testbed import operator
 from tests.faults import audit, install, truth
 from tests.gpu_bed import template
@@ -57,7 +57,7 @@ def test_without_the_value_nothing_is_known_of_nodes_and_nothing_moves(ground: G
     operator.install(ground.bed, install.CHART)
     try:
         ground.stage.start(enabled=False)
-        said = app.wait_feasible("Unknown", "SupplyUnknown")
+        said = app.wait_feasible("Unknown", Reason.SUPPLY_UNKNOWN)
         assert "knobs.placement.enabled=true" in said
         app.load(500)
         app.wait_turns(4)

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from charon_operator import names
-from charon_operator.names import GrantReason
+from charon_operator.names import GrantReason, Reason
 from tests.gpu_bed import template
 from tests.placement import manifests
 from tests.placement.manifests import Variant
@@ -91,7 +91,7 @@ def test_pods_that_wait_to_be_admitted_are_waiting_and_have_not_failed(ground: G
     app.wait_asked(gpu=1)
     app.wait_turns(manifests.DEADLINE_S + 3)
     assert app.asked() == {"gpu": 1}
-    assert app.condition(names.ConditionType.PLACEMENT_FEASIBLE)["reason"] != "RolledBack"
+    assert app.condition(names.ConditionType.PLACEMENT_FEASIBLE)["reason"] != Reason.ROLLED_BACK
     (pod,) = app.pods()
     ungated = json.dumps({"spec": {"schedulingGates": None}})
     ground.bed.kubectl("patch", "pod", pod.name, "-n", app.namespace, f"--patch={ungated}")

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from charon_operator.names import GrantReason
+from charon_operator.names import ConditionType, GrantReason, Reason
 from tests.gpu_bed import template
 from tests.placement.manifests import Variant
 from tests.placement.stage import Ground
@@ -40,7 +40,7 @@ def test_metrics_when_gone_then_no_variant_is_lowered(ground: Ground) -> None:
     app = ground.app("dark", one, load=300)
     app.wait_ready(gpu=3)
     app.go_dark()
-    app.wait_condition("MetricsHealthy", "False", "MissingMetrics")
+    app.wait_condition(ConditionType.METRICS_HEALTHY, "False", Reason.MISSING)
     app.wait_turns(5)
     assert app.asked() == {"gpu": 3}
     app.load(100)

@@ -14,7 +14,7 @@ from tests.placement import manifests
 from tests.placement.manifests import Variant, Wish
 from tests.placement.stage import App, Ground
 from tests.ship.conftest import client_of
-from tests.testbed_fixtures import wait_may, wait_until
+from tests.testbed_fixtures import wait_may
 
 pytestmark = pytest.mark.testbed
 OPERATOR = f"system:serviceaccount:{operator.NAMESPACE}:{operator.ACCOUNT}"
@@ -106,13 +106,3 @@ def test_x13_fence_leaves_no_template_and_no_node_to_the_operator(
     node = patched(unbound, "/api/v1/nodes/plain", {"unschedulable": True})
     assert (node.status_code, "nothing else" in node.text) == (403, True)
     assert unbound.get(path).json()["spec"] == before
-
-
-def test_fence_lets_a_variant_go_to_none_with_placement_and_not_below(
-    ground: Ground, app: App, unbound: httpx.Client
-) -> None:
-    path = f"/apis/apps/v1/namespaces/{app.namespace}/deployments/one"
-    assert patched(unbound, f"{path}/scale", {"replicas": 2}).status_code == 200
-    assert patched(unbound, f"{path}/scale", {"replicas": 0}).status_code == 200
-    wait_until(lambda: app.asked()["one"] == 0, "no replicas")
-    assert patched(unbound, f"{path}/scale", {"replicas": 1001}).status_code == 403
