@@ -58,6 +58,7 @@ class ConditionType(StrEnum):
     ACTUATING = "Actuating"
     OWNERSHIP_CONFLICT = "OwnershipConflict"
     RESIZE_SETTLED = "ResizeSettled"
+    PLACEMENT_FEASIBLE = "PlacementFeasible"
 
 
 class Reason(StrEnum):
@@ -107,9 +108,13 @@ class Reason(StrEnum):
     RESIZE_FAILED = "ResizeError"
     RESIZE_REFUSED = "ResizeRefused"
     RESIZES_OFF = "ResizeOff"
+    # PlacementFeasible
+    SUPPLY_UNKNOWN = "SupplyUnknown"
+    ROLLED_BACK = "RolledBack"
     # Decisions
     RAISED = "Raised"
     LOWERED = "Lowered"
+    EXCHANGED = "Exchanged"
     UNCHANGED = "Unchanged"
     HELD = "Held"
     PODS_REFUSED = "PodsRefused"
@@ -164,6 +169,8 @@ class EventReason(StrEnum):
 
     SCALED = "Scaled"
     RESIZED = "Resized"
+    PLACED = "Placed"
+    ROLLED_BACK = "RolledBack"
     WRITE_REFUSED = "WriteRefused"
     METRICS_MISSING = "MetricsMissing"
     METRICS_RECOVERED = "MetricsRecovered"
@@ -182,6 +189,8 @@ class Metric(StrEnum):
     DESIRED_MEMORY = "charon_desired_memory_bytes"
     UNSETTLED_RESIZES = "charon_resizes_unsettled"
     RESIZES = "charon_resizes_total"
+    VARIANT_REPLICAS = "charon_variant_replicas"
+    PLACEMENT_FEASIBLE = "charon_placement_feasible"
     INDICATOR_VALUE = "charon_indicator_value"
     INDICATOR_AGE = "charon_indicator_age_seconds"
     INDICATOR_MISSING = "charon_indicator_missing"

@@ -122,6 +122,8 @@ class Safety(_Part):
     Attributes:
         resize_gpu_pods: resize pods with GPUs too; only where containers get them by CDI, as a
             resize can take away a GPU that the older runtime hook gave.
+        max_priority: what `placement.priority` of an app counts at most.
+        max_priority_of: the same by namespace, where it is another one.
     """
 
     max_replicas: int = Field(default=1000, ge=1)
@@ -137,6 +139,8 @@ class Safety(_Part):
     conflict_retries: int = Field(default=3, ge=0, le=10)
     write_concurrency: int = Field(default=16, ge=1, le=64)
     resize_gpu_pods: bool = False
+    max_priority: int = Field(default=100, ge=1)
+    max_priority_of: dict[str, Annotated[int, Field(ge=1)]] = Field(default_factory=dict)
 
 
 class Placement(_Part):

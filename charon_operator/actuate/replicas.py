@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from charon_operator import names
 from charon_operator.model.decision import Decision, PendingAction
+from charon_operator.model.placing import VariantMove
 from charon_operator.model.workload import Target, Workload
 from charon_operator.ports import Cluster, WriteOutcome, WriteResult
 
@@ -28,9 +29,17 @@ def scale_write(decision: Decision, workload: Workload) -> ScaleWrite | None:
         decision: as the turn made it.
         workload: the target as the turn saw it.
     """
-    if not decision.moves or decision.current != workload.replicas:
-        return None
-    return ScaleWrite(workload.target, decision.final, workload.resource_version)
+    return _write(decision.current, decision.final, workload) if decision.moves else None
+
+
+def variant_write(move: VariantMove, workload: Workload) -> ScaleWrite | None:
+    """What to write for a variant; None when it does not move or is about another state.
+
+    Args:
+        move: as the turn decided it.
+        workload: the variant's target as the turn saw it.
+    """
+    return _write(move.asked, move.final, workload)
 
 
 def intent(decision: Decision, now_s: float) -> PendingAction:
@@ -56,3 +65,9 @@ def after(workload: Workload, write: ScaleWrite, result: WriteResult) -> Workloa
         generation=workload.generation + 1,
         last_scaler=names.FIELD_MANAGER,
     )
+
+
+def _write(current: int, final: int, workload: Workload) -> ScaleWrite | None:
+    if current == final or current != workload.replicas:
+        return None
+    return ScaleWrite(workload.target, final, workload.resource_version)

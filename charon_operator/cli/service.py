@@ -95,7 +95,7 @@ class _Operator:
         self._configured = configured
         clock = SystemClock()
         self._clock = clock
-        self._snapshot = Snapshot(clock)
+        self._snapshot = Snapshot(clock, places=configured.placement.enabled)
         self._informer = InformerThread(
             self._snapshot, client.access, namespaces=configured.watch_namespaces
         )

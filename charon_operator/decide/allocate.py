@@ -21,27 +21,27 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from charon_operator.decide.claims import Claim, Grant, Party, Turns, grant
+from charon_operator.decide.claims import Grant, Party, Turns, grant
 from charon_operator.decide.inventory import Stock
-from charon_operator.decide.mix import Counts, Mix, Patience, Variant
+from charon_operator.decide.mix import Mix
+from charon_operator.model.claim import Claim, Counts, Variant
 from charon_operator.model.workload import Key
 
 # What a pod of an app that is not to be robbed counts for: only a minimum is worth more.
 _PROTECTED: Final = 1e9
+# So much more than the pods it replaces must a pod be worth.
+_MARGIN: Final = 0.1
 
 
-def allocate(
-    claims: Sequence[Claim], stock: Stock, now_s: float, patience: Patience
-) -> dict[Key, Grant]:
+def allocate(claims: Sequence[Claim], stock: Stock, now_s: float) -> dict[Key, Grant]:
     """Share out what is free and what apps hold.
 
     Args:
         claims: of all apps that hold or want something, one of a key.
         stock: what is free now; it is left as it is.
         now_s: seconds since 1970.
-        patience: how much more a pod must be worth than those it replaces, and the dwell.
     """
-    return _Round(claims, stock, now_s, patience).grants()
+    return _Round(claims, stock, now_s).grants()
 
 
 _Pods = tuple[Party, str]
@@ -49,11 +49,8 @@ _Pods = tuple[Party, str]
 
 
 class _Round:
-    def __init__(
-        self, claims: Sequence[Claim], stock: Stock, now_s: float, patience: Patience
-    ) -> None:
+    def __init__(self, claims: Sequence[Claim], stock: Stock, now_s: float) -> None:
         self._stock = stock.copy()
-        self._patience = patience
         self._now_s = now_s
         total: Counter[str] = Counter()
         for node in stock.nodes.values():
@@ -75,7 +72,26 @@ class _Round:
         short = [party for party in self._parties if not self._has_minimum(party)]
         self._serve([party for party in self._parties if party.in_reach])
         self._serve([party for party in self._parties if not party.in_reach])
+        for party in self._parties:
+            self._explain(party)
         return {party.claim.key: grant(party, short=party in short) for party in self._parties}
+
+    def _explain(self, party: Party) -> None:
+        """Why what cannot be had in any way cannot be had: it was never asked for."""
+        if party.in_reach or party.refused or party.wanted is None:
+            return
+        for one in party.variants:
+            if len(party.pods[one.name]) < one.most:
+                self._refuse(party, one)
+                return
+
+    def _refuse(self, party: Party, one: Variant) -> None:
+        fit = self._stock.fit(one.need)
+        if fit.shortage is not None:
+            party.refused, party.shortage = (
+                f"{one.name}: {fit.shortage}: {fit.detail}",
+                fit.shortage,
+            )
 
     def _hope(self) -> None:
         """What each could have if no other app were there: the bound of its first wish."""
@@ -84,10 +100,10 @@ class _Round:
             for owner, name in pods:
                 empty.put(node, owner.by_name[name].need.requests, -1)
         for party in self._parties:
-            since_s, dwell_s = party.claim.since_s, self._patience.dwell_s
+            since_s, dwell_s = party.claim.since_s, party.claim.patience.dwell_s
             party.dwells = since_s is None or self._now_s - since_s < dwell_s
             for one in party.variants:
-                fits = sum(
+                fits = _elsewhere(party, one, empty) + sum(
                     empty.room(node, one.need.requests) for node in empty.candidates(one.need)
                 )
                 party.most[one.name] = min(one.most, fits)
@@ -100,7 +116,7 @@ class _Round:
             party.in_reach = party.ask is not None and party.ask.reaches
 
     def _wish(self, party: Party, *, anew: bool = False) -> Mix | None:
-        return party.wish(self._now_s, self._patience, anew=anew)
+        return party.wish(self._now_s, anew=anew)
 
     def _fall_back(self, party: Party, refused: Variant) -> None:
         """Ask for another mix: one in place of what the app has, if it fits, else one with less."""
@@ -126,12 +142,16 @@ class _Round:
         return fits
 
     def _free(self, party: Party) -> None:
-        """Give up what the app has no use for."""
+        """Give up what the app has no use for, unless it gives up nothing now."""
+        if party.claim.keeps:
+            return
         for name, nodes in party.pods.items():
             while party.ask is not None and len(nodes) > party.ask.counts[name]:
                 self._give_up(party, name, nodes[-1])
 
     def _has_minimum(self, party: Party) -> bool:
+        if not party.claim.acts:
+            return True
         for one in party.variants:
             while len(party.pods[one.name]) < one.least:
                 if not self._place(party, one, math.inf):
@@ -154,8 +174,7 @@ class _Round:
     def _place(self, party: Party, one: Variant, gain: float) -> bool:
         node = self._stock.place(one.need) or self._robbed(party, one, gain)
         if node is None:
-            fit = self._stock.fit(one.need)
-            party.refused = f"{one.name}: {fit.shortage}: {fit.detail}"
+            self._refuse(party, one)
             return False
         party.take(one.name, node)
         self._on.setdefault(node, []).append((party, one.name))
@@ -168,7 +187,7 @@ class _Round:
 
     def _robbed(self, party: Party, one: Variant, gain: float) -> str | None:
         """Make room where it costs least, if it costs less than is gained; the node it is on."""
-        best, cheapest = None, gain / (1 + self._patience.saving)
+        best, cheapest = None, gain / (1 + _MARGIN)
         for node in self._stock.candidates(one.need):
             found = self._victims(party, one, node, cheapest)
             if found is not None:
@@ -194,7 +213,9 @@ class _Round:
         others = [
             pod
             for pod in self._on.get(node, ())
-            if pod[0] is not party and (pod[0].may_be_robbed or below > _PROTECTED)
+            if pod[0] is not party
+            and not pod[0].claim.keeps
+            and (pod[0].may_be_robbed or below > _PROTECTED)
         ]
         while any(lack > 0 for lack in lacks.values()):
             losses = [
@@ -218,15 +239,22 @@ def _missed(party: Party, ask: Mix, empty: Stock) -> Counts:
     placed: list[tuple[str, Variant]] = []
     missed = {}
     for one in party.variants:
-        nodes = [empty.place(one.need) for _ in range(ask.counts[one.name])]
+        there = min(ask.counts[one.name], _elsewhere(party, one, empty))
+        nodes = [empty.place(one.need) for _ in range(ask.counts[one.name] - there)]
         found = [node for node in nodes if node]
         placed += [(node, one) for node in found]
         if len(found) < len(nodes):
-            missed = {one.name: len(found)}
+            missed = {one.name: there + len(found)}
             break
     for node, one in placed:
         empty.put(node, one.need.requests, -1)
     return missed
+
+
+def _elsewhere(party: Party, one: Variant, stock: Stock) -> int:
+    """Pods that run where new ones would not go, as on a node that was cordoned since."""
+    where = stock.candidates(one.need)
+    return sum(node not in where for node in party.pods[one.name])
 
 
 def _is_spare(pod: _Pods, taken: Sequence[_Pods]) -> bool:

@@ -11,16 +11,21 @@ from charon_operator.decide import (
     limits,
     objectives,
     ownership,
+    placing,
     problems,
     quarantine,
     recall,
     resizing,
+    variants,
     wording,
+    wording_placing,
 )
 from charon_operator.decide.demand import Wish
+from charon_operator.decide.placing import Bid, Shares
 from charon_operator.decide.problems import Usable
 from charon_operator.decide.resizing import Footing
 from charon_operator.decide.situation import Situation
+from charon_operator.decide.variants import Ground
 from charon_operator.model.app import ChargedApp
 from charon_operator.model.decision import Decision
 from charon_operator.model.facts import AppFacts, Broken, Conflict, Outcome
@@ -39,6 +44,8 @@ class Case:
         memory: for the next turn, as far as it is known; None where nothing is remembered.
         usable: None where there is a problem, or the target has not been read.
         footing: what is known of the pods' size; None for an app whose pods are not resized.
+        ground: how variants stand; None for an app without placement.
+        bid: what such an app claims, once the fleet is known to see.
     """
 
     facts: AppFacts
@@ -48,47 +55,75 @@ class Case:
     conflict: Conflict | None = None
     wishes: tuple[Wish, ...] = field(default=())
     footing: Footing | None = None
+    ground: Ground | None = None
+    bid: Bid | None = None
 
 
 def sense(facts: AppFacts, memory: AppMemory | None, now_s: float, safety: Safety) -> Case:
     """Find out what stands in the way, who else acts, and what the objectives demand."""
     checked = problems.check(facts, safety)
     if isinstance(checked, Broken):
-        return Case(facts, recall.unjudged(memory), problem=checked)
+        return Case(facts, placing.without_share(recall.unjudged(memory)), problem=checked)
     if checked is None:
-        return Case(facts, recall.unjudged(memory))
+        return Case(facts, placing.without_share(recall.unjudged(memory)))
     app, workload = checked.app, checked.workload
     known = recall.meet(memory, app.uid, workload, facts.past, now_s)
-    known = ownership.watched(known, app, workload, now_s, safety)
-    conflict = ownership.conflict(app, workload, facts.rivals, known)
+    known, ground = variants.stand(app, facts.variants, known, now_s)
+    targets = tuple(ground.targets.values()) if ground else (workload,)
+    known = ownership.watched(known, app, targets, now_s, safety)
+    conflict = ownership.conflict(app, targets, facts.rivals, known)
     if conflict:
         known = recall.left_to_others(known, now_s)
-    refused = quarantine.refused(known.refused, workload, known.actions, now_s)
-    if refused != known.refused:
-        known = replace(known, refused=refused)
     known, footing = resizing.stand(app.spec, facts.sizes, known, now_s)
-    per_pod = footing.per_pod if footing else None
-    wishes = demand.wishes(
-        app.spec, checked.controller, known.laws, facts.readings, workload, per_pod
-    )
+    seen, per_pod, level = workload, footing.per_pod if footing else None, workload.replicas
+    if ground:
+        seen, per_pod = ground.seen_by_laws(workload), ground.per_pod
+        level = variants.thousandths(ground.counted)
+    else:
+        known = _refused(known, workload, now_s)
+    wishes = demand.wishes(app.spec, checked.controller, known.laws, facts.readings, seen, per_pod)
     if any(wish.replicas is not None for wish in wishes):
-        known = recall.seeded(known, checked.policy.spec, workload.replicas, now_s)
+        known = recall.seeded(known, checked.policy.spec, level, now_s)
     known = _learnt(known, wishes, workload, now_s)
     failure = _law_failure(checked, wishes)
-    return Case(facts, known, checked, failure, conflict, wishes, footing)
+    if failure:
+        known = placing.without_share(known) or known
+    return Case(facts, known, checked, failure, conflict, wishes, footing, ground)
+
+
+def claim(case: Case, now_s: float, safety: Safety, *, blind: bool) -> Case:
+    """What an app with variants claims of the nodes, now that it is known who is blind."""
+    usable, memory = case.usable, case.memory
+    if usable is None or memory is None or case.ground is None or case.problem is not None:
+        return case
+    situation = _situation(case, usable, memory, (now_s, safety), blind=blind)
+    situation = placing.situated(case.ground, situation, safety)
+    memory, bid = placing.bid(
+        case.facts, case.ground, case.wishes, situation, (_acts(case, usable), safety)
+    )
+    return replace(case, memory=memory, bid=bid)
 
 
 def settle(
-    case: Case, turn_id: str, now_s: float, safety: Safety, *, blind: bool
+    case: Case,
+    turn_id: str,
+    now_s: float,
+    safety: Safety,
+    shares: Shares | None = None,
+    *,
+    blind: bool,
 ) -> tuple[AppMemory | None, Outcome]:
-    """Decide, now that it is known whether the fleet is blind."""
+    """Decide, now that it is known whether the fleet is blind, and what is shared out."""
     identity = wording.decision_id(case.facts.app.uid, turn_id)
     usable, memory = case.usable, case.memory
     if usable is None or memory is None or case.problem is not None:
         decision = wording.held(identity, _replicas(case.facts), case.problem)
-        return memory, _outcome(case, decision, now_s, blind=blind)
+        still = wording_placing.still(case.facts, decision)
+        return memory, replace(_outcome(case, decision, now_s, blind=blind), placing=still)
+    if case.bid is not None:
+        return _settle_variants(case, memory, case.bid, (turn_id, safety, shares))
     situation = _situation(case, usable, memory, (now_s, safety), blind=blind)
-    acts = ownership.claims(usable.app) and not (case.conflict or case.facts.forced_advisory)
+    acts = _acts(case, usable)
     if case.footing is not None:
         return _settle_both(case, situation, case.footing, (turn_id, acts))
     winner = demand.largest(case.wishes)
@@ -98,6 +133,23 @@ def settle(
         memory = recall.wished(memory, limited.recommended, now_s)
     decision = wording.decided(identity, situation, winner, limited, acts)
     return memory, _outcome(case, decision, now_s, blind=blind)
+
+
+def _settle_variants(
+    case: Case, memory: AppMemory, bid: Bid, given: tuple[str, Safety, Shares | None]
+) -> tuple[AppMemory, Outcome]:
+    """Decide on the replicas of each variant."""
+    (turn_id, safety, shares), now_s = given, bid.situation.now_s
+    taken = placing.course(bid, shares, now_s)
+    identity = wording.decision_id(case.facts.app.uid, turn_id, wording_placing.PLACEMENT)
+    decision = wording_placing.decided(identity, bid, taken)
+    outcome = _outcome(case, decision, now_s, blind=bid.situation.blind)
+    placed = wording_placing.placed(bid, taken, safety)
+    return placing.remembered(memory, bid, taken, now_s), replace(outcome, placing=placed)
+
+
+def _acts(case: Case, usable: Usable) -> bool:
+    return ownership.claims(usable.app) and not (case.conflict or case.facts.forced_advisory)
 
 
 def _settle_both(
@@ -159,7 +211,12 @@ def crashed(facts: AppFacts, memory: AppMemory | None, error: Exception) -> Case
         reason=Reason.INTERNAL_ERROR,
     )
     # Whatever the failure came from, nothing of the app is looked at again.
-    return Case(replace(facts, app=problem), memory, problem=problem)
+    return Case(replace(facts, app=problem), placing.without_share(memory), problem=problem)
+
+
+def _refused(memory: AppMemory, workload: Workload, now_s: float) -> AppMemory:
+    refused = quarantine.refused(memory.refused, workload, memory.actions, now_s)
+    return memory if refused == memory.refused else replace(memory, refused=refused)
 
 
 def _learnt(

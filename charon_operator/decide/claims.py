@@ -6,36 +6,13 @@ Never: a word of one app about another.
 
 import heapq
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from charon_operator.decide import mix
 from charon_operator.decide.inventory import Stock
-from charon_operator.decide.mix import Aim, Counts, Mix, Patience, Variant
-from charon_operator.model.workload import Key
-from charon_operator.names import GrantReason
-
-
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """What an app wants, and what it has.
-
-    Attributes:
-        priority: above 0; at 20 a share of the demand counts twice as much as at 10.
-        wanted: units a second; None when that is not known.
-        quality: that the mix has at least, 0..1.
-        held: node of each bound pod, by name of a variant; the last is the first to go.
-        is_met: its objectives are met.
-        since_s: when its mix last changed, seconds since 1970; None when that is not known.
-    """
-
-    key: Key
-    priority: float
-    wanted: float | None
-    quality: float
-    variants: tuple[Variant, ...]
-    held: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    is_met: bool = False
-    since_s: float | None = None
+from charon_operator.decide.mix import Aim, Mix
+from charon_operator.model.claim import Claim, Counts, Variant
+from charon_operator.names import GrantReason, Shortage
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +23,15 @@ class Grant:
         counts: replicas of each variant; with DemandUnknown what is bound, and no reason to
             ask for less than is asked for.
         detail: why, in words with numbers.
+        shortage: why no more pods fit, where that is the reason; else None.
+        robbed: pods that have to go although they are of use.
     """
 
     counts: Counts
     reason: GrantReason
     detail: str
+    shortage: Shortage | None = None
+    robbed: int = 0
 
 
 class Party:
@@ -63,7 +44,7 @@ class Party:
         most: replicas of each variant that it may still hope for.
         served: units a second that these pods serve.
         has_swapped: it has given up what it had for another mix, which it does once a round.
-        refused: why no more of a variant fits, the last such answer.
+        refused: why no more of a variant fits, the last such answer; `shortage` is its reason.
     """
 
     def __init__(self, claim: Claim, stock: Stock, total: Mapping[str, int]) -> None:
@@ -78,6 +59,7 @@ class Party:
         self.dwells = False
         self.served = sum(self.by_name[name].capacity * len(at) for name, at in self.pods.items())
         self.refused = ""
+        self.shortage: Shortage | None = None
         self.robbed = 0
         self.has_swapped = False
 
@@ -89,7 +71,12 @@ class Party:
     @property
     def may_be_robbed(self) -> bool:
         """Whether a gain of others may take what is above its minimum."""
-        return not (self.claim.is_met or self.dwells or self.claim.wanted is None)
+        return not (self.claim.is_met or self.dwells or self.wanted is None)
+
+    @property
+    def wanted(self) -> float | None:
+        """Units a second that count here; None where they are not known, or nothing is taken."""
+        return self.claim.wanted if self.claim.acts else None
 
     def take(self, name: str, node: str) -> None:
         """One more pod."""
@@ -103,21 +90,23 @@ class Party:
 
     def worth(self, served: float) -> float:
         """What serving so much is worth: the priority, at the whole demand."""
-        wanted = self.claim.wanted
+        wanted = self.wanted
         return self.claim.priority * (min(1.0, served / wanted) if wanted else 0.0)
 
-    def wish(self, now_s: float, patience: Patience, *, anew: bool = False) -> Mix | None:
+    def wish(self, now_s: float, *, anew: bool = False) -> Mix | None:
         """The mix to go for within its hopes, None while the demand is not known.
 
-        It grows from what the app has, or is made `anew` as if it had nothing.
+        It grows from what the app is on its way to, else from what it has; or it is made `anew` as
+        if the app had nothing.
         """
         claim = self.claim
-        if claim.wanted is None:
+        if self.wanted is None:
             return None
-        aim = Aim(claim.wanted, claim.quality)
+        aim = Aim(self.wanted, claim.quality)
         within = [one.within(self.most[one.name]) for one in self.variants]
-        current = {} if anew else self.counts
-        return mix.chosen(within, aim, current, claim.since_s, now_s, patience)
+        kept = self.counts if claim.goal is None else claim.goal
+        current = {} if anew else kept
+        return mix.chosen(within, aim, current, claim.since_s, now_s, claim.patience)
 
     def next_pod(self) -> tuple[float, str] | None:
         """Gain for its size, and variant, of the pod that it would ask for next."""
@@ -170,18 +159,31 @@ def _size(one: Variant, total: Mapping[str, int]) -> float:
 
 
 def grant(party: Party, *, short: bool) -> Grant:
-    counts, wanted = party.counts, party.claim.wanted
+    """What a party is granted in the end, and why.
+
+    Args:
+        party: after the round.
+        short: its minimum does not fit.
+    """
+    wanted = party.wanted
     if short:
-        return Grant(counts, GrantReason.MINIMUM_DOES_NOT_FIT, party.refused)
+        return _granted(party, GrantReason.MINIMUM_DOES_NOT_FIT, party.refused)
     if wanted is None:
-        return Grant(counts, GrantReason.DEMAND_UNKNOWN, "nothing is given or taken")
-    got = mix.mix(party.claim.variants, counts, Aim(wanted, party.claim.quality))
+        return _granted(party, GrantReason.DEMAND_UNKNOWN, "nothing is given or taken")
+    got = mix.mix(party.claim.variants, party.counts, Aim(wanted, party.claim.quality))
     served = f"{got.capacity:g} of {wanted:g} units a second can be served"
     if got.reaches:
-        return Grant(counts, GrantReason.ENOUGH, served)
+        return _granted(party, GrantReason.ENOUGH, served)
+    why = f"; {party.refused}" if party.refused else ""
     if not party.in_reach:
-        return Grant(counts, GrantReason.OUT_OF_REACH, f"{served}, more never: served last")
+        return _granted(party, GrantReason.OUT_OF_REACH, f"{served}, more never: served last{why}")
     if party.robbed:
         gone = f"{party.robbed} pod(s) gave way to a larger gain"
-        return Grant(counts, GrantReason.GAVE_WAY, f"{served}, {gone}")
-    return Grant(counts, GrantReason.LIMITED, f"{served}; {party.refused}")
+        return _granted(party, GrantReason.GAVE_WAY, f"{served}, {gone}")
+    return _granted(party, GrantReason.LIMITED, f"{served}{why}")
+
+
+def _granted(party: Party, reason: GrantReason, detail: str) -> Grant:
+    wants = reason not in (GrantReason.ENOUGH, GrantReason.DEMAND_UNKNOWN, GrantReason.GAVE_WAY)
+    shortage = party.shortage if wants else None
+    return Grant(party.counts, reason, detail, shortage, party.robbed)

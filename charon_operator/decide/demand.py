@@ -17,7 +17,7 @@ from charon_operator.model.memory import LawMemory
 from charon_operator.model.reading import Missing, MissingReason, Readings
 from charon_operator.model.workload import Workload
 
-# Of a law whose demand is counted in what pods serve at their size: another state than without.
+# Of a law whose demand is counted in what replicas serve: another state than without.
 _SIZED: Final = "sized"
 VALUE: Final = "value"
 # A demand that is a whole number but for rounding asks for no further replica.
@@ -33,7 +33,7 @@ class Wish:
     Attributes:
         demand: the law's newest; its age counts from its sample.
         replicas: the demand in whole replicas; None when the objective is unknown now.
-        capacity: the demand in units a second, for an app whose pods are resized; else None.
+        capacity: the demand in units a second, for an app whose replicas differ; else None.
         missing: by role, why the objective is unknown.
         failure: what its law did wrong, else empty.
     """
@@ -103,7 +103,7 @@ def _wish(
         for role in sorted(law.roles)
     }
     inputs = (*(f"{role}:{name}" for role, name in roles.items()), _aim(objective))
-    inputs += (_SIZED,) if spec.sizes_cpu else ()
+    inputs += (_SIZED,) if spec.plans_capacity else ()
     if memory is None or (memory.law, memory.parameters, memory.inputs) != (
         law.name,
         given,
@@ -115,7 +115,7 @@ def _wish(
         return Wish(objective.name, memory.demand, None, memory, _NO_SIZE)
     setting = _setting(spec, objective, workload, per_pod)
     stepped = stepping.step(law, parameters, memory, asked, setting)
-    if spec.sizes_cpu:
+    if spec.plans_capacity:
         stepped = _in_capacity(stepped, per_pod)
     known = stepped.demand if not stepped.missing and not stepped.failure else None
     return Wish(
@@ -125,7 +125,7 @@ def _wish(
         memory=stepped.memory,
         missing=stepped.missing,
         failure=stepped.failure,
-        capacity=known.capacity if known and spec.sizes_cpu else None,
+        capacity=known.capacity if known and spec.plans_capacity else None,
     )
 
 

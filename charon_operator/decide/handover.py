@@ -1,6 +1,6 @@
 """The way from one mix of variants to another: what to ask for now, and when to go back.
 
-Reads: what every variant has, what is free. Gives: the next `Step`, a `Handover` to remember.
+Reads: what every variant has, what is free. Gives: the next `Step`, the `Handover` to remember.
 Never: less ready capacity than is demanded while there is another way; a wait without an end.
 
 New pods come first wherever they fit (make before break). Where none fits, and giving up pods of
@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from charon_operator.decide.inventory import Stock
-from charon_operator.decide.mix import Counts, Variant
+from charon_operator.model.claim import Counts, Handover, Variant
 from charon_operator.model.placing import Holding
 
 _MOST_WAIT_S = 3600.0
@@ -26,12 +26,14 @@ class Standing:
     Attributes:
         asked: replicas asked for, `spec.replicas`.
         ready: pods that are Ready.
-        holding: its pods by node, and those that have none.
+        holding: its pods by node, and those that have none, which could not be made or placed.
+        trouble: why pods could not be made, else empty.
     """
 
     asked: int
     ready: int
     holding: Holding = field(default_factory=Holding)
+    trouble: str = ""
 
     @property
     def leaves(self) -> bool:
@@ -59,54 +61,56 @@ class Step:
     detail: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Handover:
-    """Where an app is going, and what it falls back on.
+def toward(way: Handover, target: Counts, now_s: float) -> Handover:
+    """The same with another target, unless that one has failed and its time has not come.
 
-    Attributes:
-        start: the last mix that came about.
-        target: where it goes; after a failure this is `start`.
-        stuck_since_s: since when pods have waited for a node, seconds since 1970; None: none does.
-        failed: the target that did not come about, tried again from `retry_at_s` on; else None.
-        failures: how often it failed in a row.
+    What has failed is not forgotten over another target, and pods that wait go on waiting: a demand
+    that trembles must not make the wait endless.
     """
+    if target == way.target or (target == way.failed and now_s < way.retry_at_s):
+        return way
+    if target == way.failed:
+        return replace(way, target=target, stuck_since_s=None)
+    return replace(way, target=target)
 
-    start: Counts
-    target: Counts
-    stuck_since_s: float | None = None
-    failed: Counts | None = None
-    failures: int = 0
-    retry_at_s: float = 0.0
 
-    def toward(self, target: Counts, now_s: float) -> "Handover":
-        """The same with another target, unless that one has failed and its time has not come."""
-        if target == self.target or (target == self.failed and now_s < self.retry_at_s):
-            return self
-        if target == self.failed:
-            return replace(self, target=target, stuck_since_s=None)
-        return Handover(self.start, target)
+def seen(
+    way: Handover, standings: Mapping[str, Standing], now_s: float, deadline_s: float
+) -> Handover:
+    """Learn what came about; pods that wait for a node past the deadline turn it back.
 
-    def seen(
-        self, standings: Mapping[str, Standing], now_s: float, deadline_s: float
-    ) -> "Handover":
-        """Learn what came about; pods that wait for a node past the deadline turn it back.
+    A pod that waits to be admitted is no failure. Every failure doubles the time until what failed
+    is tried again.
+    """
+    if not any(one.holding.pending for one in standings.values()):
+        arrived = _arrived(standings, way.target)
+        found = replace(way, stuck_since_s=None)
+        if arrived and way.target == way.failed:
+            return Handover(way.target, way.target)
+        return replace(found, start=way.target) if arrived else found
+    since_s = now_s if way.stuck_since_s is None else way.stuck_since_s
+    if now_s - since_s < deadline_s or way.target == way.start:
+        return replace(way, stuck_since_s=since_s)
+    wait_s = min(_MOST_WAIT_S, deadline_s * 2.0 ** min(way.failures + 1, 16))
+    why = f"{stuck(standings, deadline_s)}; tried again {wait_s:.0f} s after that"
+    back = _came(way, standings)
+    return Handover(back, back, None, way.target, way.failures + 1, now_s + wait_s, why)
 
-        A pod that waits to be admitted is no failure. Every failure of the same target doubles the
-        time until it is tried again.
-        """
-        if not any(one.holding.pending for one in standings.values()):
-            arrived = _arrived(standings, self.target)
-            found = replace(self, stuck_since_s=None)
-            if arrived and self.target == self.failed:
-                return Handover(self.target, self.target)
-            return replace(found, start=self.target) if arrived else found
-        since_s = now_s if self.stuck_since_s is None else self.stuck_since_s
-        if now_s - since_s < deadline_s or self.target == self.start:
-            return replace(self, stuck_since_s=since_s)
-        wait_s = min(_MOST_WAIT_S, deadline_s * 2.0 ** min(self.failures + 1, 16))
-        return Handover(
-            self.start, self.start, None, self.target, self.failures + 1, now_s + wait_s
-        )
+
+def stuck(standings: Mapping[str, Standing], deadline_s: float) -> str:
+    """Which pods wait past the deadline, and what is known of why."""
+    counts = {name: one.holding.pending for name, one in standings.items() if one.holding.pending}
+    named = ", ".join(f"{count} pod(s) of {name}" for name, count in counts.items())
+    trouble = next((one.trouble for one in standings.values() if one.trouble), "")
+    return f"{named} had no node for {deadline_s:.0f} s{f': {trouble}' if trouble else ''}"
+
+
+def _came(way: Handover, standings: Mapping[str, Standing]) -> Counts:
+    """Where it began, and what came about since."""
+    return {
+        name: max(count, min(way.target.get(name, 0), len(standings[name].holding.nodes)))
+        for name, count in way.start.items()
+    }
 
 
 def step(
@@ -123,7 +127,7 @@ def step(
         standings: by name of a variant, all of them.
         target: replicas of each variant.
         wanted: units a second that must stay served; None (not known): all that are served now.
-        stock: what is free now; it is left as it is.
+        stock: what is free now, pods on their way set apart; it is left as it is.
     """
     growing = [one for one in variants if standings[one.name].asked < target.get(one.name, 0)]
     waiting = any(one.holding.pending for one in standings.values())
@@ -152,10 +156,7 @@ def _arrived(standings: Mapping[str, Standing], target: Counts) -> bool:
 def _made(
     growing: Sequence[Variant], standings: Mapping[str, Standing], target: Counts, stock: Stock
 ) -> Counts:
-    """What may be asked for as it fits now, the largest first; pods on their way are set apart."""
-    for one in growing:
-        for _ in range(standings[one.name].asked - standings[one.name].holding.exist):
-            stock.place(one.need)
+    """What may be asked for as it fits now, the largest first."""
     found = {}
     for one in sorted(growing, key=lambda one: -one.capacity):
         asked, lacking = standings[one.name].asked, 0

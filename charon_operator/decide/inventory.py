@@ -176,8 +176,13 @@ class Inventory:
         """What is free now, to count and place in."""
         return Stock(self.supply())
 
-    def supply(self) -> Supply:
-        """What is free now, in a copy that later changes leave alone."""
+    def supply(self, targets: Iterable[Target] = ()) -> Supply:
+        """What is free now, in a copy that later changes leave alone.
+
+        Args:
+            targets: workloads whose pods are told of one by one: those of all apps with variants,
+                as what one of them has taken since its last turn is not free any more.
+        """
         none: Counter[str] = Counter()
         free = {}
         for name, node in self._nodes.items():
@@ -185,7 +190,8 @@ class Inventory:
             free[name] = {
                 resource: amount - used[resource] for resource, amount in node.allocatable.items()
             }
-        return Supply(dict(self._nodes), free)
+        held = {target: self.holding(target).nodes for target in targets}
+        return Supply(dict(self._nodes), free, held)
 
     def holding(self, target: Target) -> Holding:
         """The pods of a workload, the oldest told of first."""

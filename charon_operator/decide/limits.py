@@ -11,8 +11,8 @@ from typing import Final
 from charon_operator.decide import behavior, guards
 from charon_operator.decide.guards import Bound
 from charon_operator.decide.situation import Situation
-from charon_operator.model.app import Direction
 from charon_operator.model.decision import Clamp
+from charon_operator.model.hold import Direction
 from charon_operator.model.policy import FallbackStrategy
 from charon_operator.model.quarantine import Quarantine
 from charon_operator.names import LimitName
@@ -60,7 +60,7 @@ def fallback(situation: Situation, wanted: int) -> Bound | None:
         f"metrics have been missing for {away_s:.0f} s, after {rule.after_seconds} s there are "
         f"to be at least {rule.replicas}"
     )
-    return Bound(floor=rule.replicas, detail=detail)
+    return Bound(floor=rule.replicas * situation.of_one, detail=detail)
 
 
 def stabilization(situation: Situation, wanted: int) -> Bound | None:
@@ -193,6 +193,18 @@ MEMORY_CHAIN: Final[Chain] = tuple(
     (name, limit)
     for name, limit in SIZE_CHAIN
     if name not in (LimitName.STABILIZATION, LimitName.UNDONE)
+)
+# Of variants together: `behavior` counts pods, and which pods go is decided by the way to a mix.
+PLACEMENT_CHAIN: Final[Chain] = (
+    (LimitName.METRICS, guards.metrics),
+    (LimitName.BLIND_FLEET, guards.blind_fleet),
+    (LimitName.FALLBACK, fallback),
+    (LimitName.STABILIZATION, stabilization),
+    (LimitName.COOLDOWN, guards.cooldown),
+    (LimitName.LOWERINGS_PER_HOUR, guards.lowerings_per_hour),
+    (LimitName.ROLLOUT, guards.rollout),
+    (LimitName.BOUNDS, None),
+    (LimitName.HOLD, hold),
 )
 
 # Even a smaller maximum waits for these. It does not wait for behaviour, as with the HPA, nor for

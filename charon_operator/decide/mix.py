@@ -10,14 +10,11 @@ each quality. The bound on it is met strictly: capacity is given up first.
 
 import itertools
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from charon_operator.model.gpu import Need
-
-Counts = Mapping[str, int]
-"""Replicas by name of a variant."""
+from charon_operator.model.claim import Counts, Patience, Variant
 
 _Three = tuple[float, float, float]
 _SLACK: Final = 1e-9
@@ -27,32 +24,6 @@ _NEAR: Final = 0.01
 _ALIKE: Final = 0.005
 # Only a spec made for it needs as many: the first tries are the best ones.
 _MOST_TRIES: Final = 10_000
-
-
-@dataclass(frozen=True, slots=True)
-class Variant:
-    """One way to run an app.
-
-    Attributes:
-        need: what one replica asks of a node.
-        capacity: units a second that a replica serves.
-        cost: of a replica, in the app's own unit.
-        quality: of what it gives, 0..1.
-        least, most: replicas.
-    """
-
-    name: str
-    need: Need
-    capacity: float
-    cost: float
-    quality: float
-    least: int
-    most: int
-
-    def within(self, most: int) -> "Variant":
-        """The same with no more than so many replicas, its minimum included."""
-        most = max(0, min(self.most, most))
-        return replace(self, least=min(self.least, most), most=most)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,19 +48,6 @@ class Mix:
     cost: float
     quality: float
     reaches: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Patience:
-    """What stands against moving to a cheaper mix.
-
-    Attributes:
-        saving: share of the cost, 0..1, that it must save at least.
-        dwell_s: seconds that a mix is kept at least.
-    """
-
-    saving: float = 0.15
-    dwell_s: float = 300.0
 
 
 def mix(variants: Sequence[Variant], counts: Counts, aim: Aim) -> Mix:

@@ -10,14 +10,18 @@ from typing import Final
 
 from charon_operator import names
 from charon_operator.model.app import Actuation, ChargedApp, Mode
+from charon_operator.model.claim import Written
 from charon_operator.model.facts import Conflict
-from charon_operator.model.memory import AppMemory, Revert, Written, Yielded
+from charon_operator.model.memory import AppMemory, Revert, Yielded
 from charon_operator.model.workload import Rival, Workload
 from charon_operator.names import Reason
 from charon_operator.settings import Safety
 
 FIELD: Final = "spec.replicas"
 _UNNAMED: Final = "an unnamed field manager"
+_ALTERNATIVE: Final = (
+    ", or set replicas.actuation to Metric and let it follow charon_desired_replicas"
+)
 # A ScaledObject makes an HPA: the ScaledObject is the one to remove, so it is named first.
 _AUTOSCALERS: Final = (Reason.SCALED_OBJECT_OWNS_TARGET, Reason.HPA_OWNS_TARGET)
 
@@ -29,22 +33,23 @@ def claims(app: ChargedApp) -> bool:
 
 
 def conflict(
-    app: ChargedApp, workload: Workload, rivals: Sequence[Rival], memory: AppMemory
+    app: ChargedApp, targets: Sequence[Workload], rivals: Sequence[Rival], memory: AppMemory
 ) -> Conflict | None:
-    """Who else owns the target, if an app that claims it has to give way."""
+    """Who else owns one of the targets, if an app that claims them has to give way."""
     if not claims(app):
         return None
-    if workload.controlled_by:
-        return _conflict(
-            Reason.CONTROLLED_BY_OWNER,
-            workload.controlled_by,
-            f"{workload.target} is controlled by {workload.controlled_by}; scale that instead",
-        )
+    for workload in targets:
+        if workload.controlled_by:
+            return _conflict(
+                Reason.CONTROLLED_BY_OWNER,
+                workload.controlled_by,
+                f"{workload.target} is controlled by {workload.controlled_by}; scale that instead",
+            )
     return _autoscaler(app, rivals) or _older_app(app, rivals) or _reverter(memory)
 
 
 def watched(
-    memory: AppMemory, app: ChargedApp, workload: Workload, now_s: float, safety: Safety
+    memory: AppMemory, app: ChargedApp, targets: Sequence[Workload], now_s: float, safety: Safety
 ) -> AppMemory:
     """Remember whether someone took back what we wrote, and whether peace has returned."""
     since_s = now_s - safety.revert_window_seconds
@@ -52,15 +57,30 @@ def watched(
         recent = tuple(item for item in memory.reverts if since_s < item.time_s <= now_s)
         memory = replace(memory, reverts=recent)
     if memory.yielded:
-        return _quietened(memory, memory.yielded, app, workload, (now_s, safety.quiet_seconds))
-    if not _reverted(memory.written, workload):
+        seen = (sum(one.replicas for one in targets), now_s, safety.quiet_seconds)
+        return _quietened(memory, memory.yielded, app, seen)
+    took_back = next((one for one in targets if _reverted(_written(memory, one), one)), None)
+    if took_back is None:
         return memory
-    manager = workload.last_scaler or _UNNAMED
+    manager = took_back.last_scaler or _UNNAMED
     reverts = (*memory.reverts, Revert(now_s, manager))
-    memory = replace(memory, reverts=reverts, written=None)
+    memory = replace(_unwritten(memory, took_back), reverts=reverts)
     if sum(item.manager == manager for item in reverts) < safety.reverts_before_yielding:
         return memory
-    return replace(memory, yielded=Yielded(manager, app.generation, workload.replicas, now_s))
+    replicas = sum(one.replicas for one in targets)
+    return replace(memory, yielded=Yielded(manager, app.generation, replicas, now_s))
+
+
+def _written(memory: AppMemory, target: Workload) -> Written | None:
+    return memory.placing.written.get(str(target.target)) if memory.placing else memory.written
+
+
+def _unwritten(memory: AppMemory, target: Workload) -> AppMemory:
+    """Once said to be taken back, what was written says nothing any more."""
+    if memory.placing is None:
+        return replace(memory, written=None)
+    left = {name: one for name, one in memory.placing.written.items() if name != str(target.target)}
+    return replace(memory, placing=replace(memory.placing, written=left))
 
 
 def _reverted(written: Written | None, workload: Workload) -> bool:
@@ -77,14 +97,13 @@ def _quietened(
     memory: AppMemory,
     yielded: Yielded,
     app: ChargedApp,
-    workload: Workload,
-    quiet: tuple[float, float],
+    seen: tuple[int, float, float],
 ) -> AppMemory:
-    now_s, quiet_s = quiet
+    replicas, now_s, quiet_s = seen
     if app.generation != yielded.generation:
         return replace(memory, yielded=None, reverts=())
-    if workload.replicas != yielded.replicas or now_s < yielded.quiet_from_s:
-        moved = replace(yielded, replicas=workload.replicas, quiet_from_s=now_s)
+    if replicas != yielded.replicas or now_s < yielded.quiet_from_s:
+        moved = replace(yielded, replicas=replicas, quiet_from_s=now_s)
         return replace(memory, yielded=moved)
     if now_s - yielded.quiet_from_s >= quiet_s:
         return replace(memory, yielded=None, reverts=())
@@ -97,10 +116,14 @@ def _autoscaler(app: ChargedApp, rivals: Sequence[Rival]) -> Conflict | None:
             return _conflict(
                 reason,
                 f"{rival.kind} {rival.name}",
-                f"{rival.kind} {rival.namespace}/{rival.name} scales {app.target}; remove it, or "
-                "set replicas.actuation to Metric and let it follow charon_desired_replicas",
+                f"{rival.kind} {rival.namespace}/{rival.name} scales {_named(app)}; remove it"
+                f"{_ALTERNATIVE if app.spec.placement is None else ''}",
             )
     return None
+
+
+def _named(app: ChargedApp) -> str:
+    return " or ".join(str(one) for one in app.targets)
 
 
 def _older_app(app: ChargedApp, rivals: Sequence[Rival]) -> Conflict | None:
@@ -111,7 +134,7 @@ def _older_app(app: ChargedApp, rivals: Sequence[Rival]) -> Conflict | None:
     return _conflict(
         Reason.CHARGED_APP_OWNS_TARGET,
         f"{names.CHARGED_APP} {oldest.name}",
-        f"ChargedApp {oldest.namespace}/{oldest.name} is older and scales {app.target}; only it "
+        f"ChargedApp {oldest.namespace}/{oldest.name} is older and scales {_named(app)}; only it "
         "acts until one of the two is removed",
     )
 

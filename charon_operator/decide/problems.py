@@ -14,8 +14,9 @@ from charon_operator.laws import registry
 from charon_operator.laws.law import Choosy, Law, Parameters
 from charon_operator.model.app import ChargedApp
 from charon_operator.model.facts import AppFacts, Broken
+from charon_operator.model.placing import VariantFacts
 from charon_operator.model.policy import ControlPolicy
-from charon_operator.model.workload import Absent, Workload
+from charon_operator.model.workload import Absent, Target, Workload
 from charon_operator.names import Reason
 from charon_operator.settings import Safety
 
@@ -45,7 +46,7 @@ def check(facts: AppFacts, safety: Safety) -> Usable | Broken | None:
     controller = _controller(app, policy)
     if isinstance(controller, Broken):
         return controller
-    workload = _target(app, facts.workload, safety)
+    workload = _targets(app, facts, safety)
     if not isinstance(workload, Workload):
         return workload
     return Usable(app, policy, workload, controller)
@@ -87,7 +88,7 @@ def _bindings(app: ChargedApp, law: Law[Any]) -> Broken | None:
     if unbound:
         message = f"{law.name} needs to know which indicator is {unbound[0]}; bind one to it"
         return broken(app, f"spec.bindings.{unbound[0]}", message, Reason.INVALID_BINDING)
-    stated = app.spec.capacity_per_replica is not None or app.spec.sizes_cpu
+    stated = app.spec.capacity_per_replica is not None or app.spec.plans_capacity
     if law.needs_capacity and not stated:
         message = f'{law.name} needs what one replica can serve, such as {{value: "64"}}'
         return broken(app, "spec.capacityPerReplica", message, Reason.INVALID_SPEC)
@@ -105,10 +106,43 @@ def _misfit(app: ChargedApp, law: Law[Any]) -> Broken | None:
     return None
 
 
+def _targets(app: ChargedApp, facts: AppFacts, safety: Safety) -> Workload | Broken | None:
+    """The target, or all variants' targets as one; what is wrong with the first that is wrong."""
+    placement = app.spec.placement
+    if placement is None:
+        return _target(app, ("spec.scaleTargetRef", app.target), facts.workload, safety)
+    for variant, target in zip(placement.variants, app.targets, strict=True):
+        field = f"spec.placement.variants[{variant.name}]"
+        known = facts.variants.get(variant.name)
+        found = _target(app, (field, target), known.workload if known else None, safety)
+        if isinstance(found, Broken):
+            return found
+        unfit = _unfit(known) if known else ""
+        if unfit:
+            return broken(app, field, unfit, Reason.INVALID_SPEC)
+        if found is None or known is None or known.need is None:
+            return None
+    return facts.workload if isinstance(facts.workload, Workload) else None
+
+
+def _unfit(known: VariantFacts) -> str:
+    """Why pods of a variant cannot be placed, however many nodes there are; else empty."""
+    need = known.need
+    if need is None or not need.sees_all_gpus:
+        return known.problem
+    return (
+        f"its pods would see every GPU of their node, as they ask for none: leave runtimeClassName "
+        f"{need.runtime_class} out of the pod template, or ask for nvidia.com/gpu"
+    )
+
+
 def _target(
-    app: ChargedApp, workload: Workload | Absent | None, safety: Safety
+    app: ChargedApp,
+    named: tuple[str, Target],
+    workload: Workload | Absent | None,
+    safety: Safety,
 ) -> Workload | Broken | None:
-    field, target = "spec.scaleTargetRef", app.target
+    field, target = named
     if target.namespace in safety.denied_namespaces:
         message = f"targets in namespace {target.namespace} may not be scaled"
         return broken(app, field, message, Reason.TARGET_NOT_ALLOWED)
@@ -122,7 +156,8 @@ def _target(
     if workload is not None and workload.deleting:
         message = f"{target} is being deleted"
         return broken(app, field, message, Reason.TARGET_NOT_FOUND)
-    if workload is not None and workload.replicas == 0:
+    # Of several variants some are at 0; a lone target at 0 was switched off by somebody.
+    if workload is not None and workload.replicas == 0 and app.spec.placement is None:
         message = f"{target} is scaled to 0, which switches control off; scale it to 1 to switch on"
         return broken(app, field, message, Reason.TARGET_NOT_ALLOWED)
     return workload

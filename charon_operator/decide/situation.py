@@ -18,7 +18,8 @@ class Situation:
     """One knob of an app at one turn.
 
     Attributes:
-        current: replicas asked for now; of a size, millicores or bytes.
+        current: replicas asked for now; of a size, millicores or bytes; of variants, thousandths
+            of a unit a second.
         low, high: bounds, the operator's own among them.
         now_s: seconds since 1970.
         missing: indicators without a usable value.
@@ -26,6 +27,7 @@ class Situation:
         blind: lowering is blocked fleet-wide.
         knob: what is moved.
         unit: behind numbers in words, as `m` for millicores.
+        of_one: what one replica that a policy names counts for in `current`.
         kept: why this knob may not be lowered at this turn, else empty.
     """
 
@@ -42,4 +44,5 @@ class Situation:
     blind: bool = False
     knob: Knob = Knob.REPLICAS
     unit: str = ""
+    of_one: int = 1
     kept: str = ""

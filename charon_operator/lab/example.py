@@ -57,6 +57,11 @@ def read(path: pathlib.Path) -> Example:
         policy = ControlPolicy.parse(_policy(path, bodies, app))
     except SpecError as error:
         raise SimulationError(f"{path}: {error}") from None
+    if app.spec.placement is not None:
+        raise SimulationError(
+            f"{path}: spec.placement: variants cannot be played, as no nodes are modelled; name "
+            "one of them as spec.scaleTargetRef, with spec.replicas and spec.capacityPerReplica"
+        )
     if app.spec.objectives[0].threshold.op is not Comparison.AT_MOST:
         raise SimulationError(
             f"{path}: the first objective must bound its indicator from above (LessThanOrEqual)"

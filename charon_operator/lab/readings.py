@@ -10,7 +10,8 @@ from typing import Any
 from charon_operator.errors import SimulationError
 from charon_operator.lab import promql
 from charon_operator.lab.samples import Store
-from charon_operator.model.app import ChargedApp, Coverage, Indicator
+from charon_operator.model.app import ChargedApp
+from charon_operator.model.indicator import Coverage, Indicator
 from charon_operator.model.reading import Missing, MissingReason, Reading, Sampled
 
 

@@ -99,6 +99,9 @@ def _replay(result: Replayed, file: pathlib.Path, rows: Iterable[Mapping[str, An
             memory = turn.resized(
                 memory, item.key, item.resize, item.outcome, item.now_s, item.detail
             )
+        elif isinstance(item, journal.Placed) and memory is not None:
+            result.writes += 1
+            memory = turn.placed(memory, item.key, item.placing, item.outcome, item.now_s)
     if memory is None:
         raise SimulationError(
             f"{file}: holds no start row, so it is no journal that can be replayed"
@@ -108,12 +111,17 @@ def _replay(result: Replayed, file: pathlib.Path, rows: Iterable[Mapping[str, An
 def _turn(result: Replayed, item: journal.Turn, memory: FleetMemory, safety: Safety) -> FleetMemory:
     result.turns += 1
     moment = turn.Moment(item.turn_id, item.now_s)
-    again = turn.turn(memory.forgetting(item.forgotten), moment, item.facts, safety)
-    for outcome, recorded, size in zip(again.outcomes, item.decisions, item.resizes, strict=True):
+    memory = memory.forgetting(item.forgotten)
+    again = turn.turn(memory, moment, item.facts, safety, item.supply)
+    recorded = zip(item.decisions, item.resizes, item.placings, strict=True)
+    for outcome, told in zip(again.outcomes, recorded, strict=True):
         result.decisions += 1
-        resize = journal.resize_to_json(outcome.resize) if outcome.resize else None
-        pairs = ((recorded, journal.decision_to_json(outcome.decision)), (size, resize))
-        for before, after in ((_text(told), _text(found)) for told, found in pairs):
+        decided = (
+            journal.decision_to_json(outcome.decision),
+            journal.resize_to_json(outcome.resize) if outcome.resize else None,
+            journal.placing_to_json(outcome.placing) if outcome.placing else None,
+        )
+        for before, after in zip(map(_text, told), map(_text, decided), strict=True):
             if before != after:
                 result.mismatches.append(Mismatch(item.turn_id, str(outcome.key), before, after))
     return again.memory

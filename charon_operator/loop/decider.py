@@ -15,6 +15,7 @@ from charon_operator.loop import turn
 from charon_operator.model.decision import Decision, Resize
 from charon_operator.model.facts import AppFacts, Outcome
 from charon_operator.model.memory import Action, FleetMemory
+from charon_operator.model.placing import Placing, Supply
 from charon_operator.model.workload import Key
 from charon_operator.record import journal
 from charon_operator.record.metrics import Metrics
@@ -77,7 +78,9 @@ class Decider:
             self.memory = self.memory.forgetting(known)
             self._gone += known
 
-    def decide(self, turn_id: str, facts: Sequence[AppFacts]) -> tuple[Outcome, ...]:
+    def decide(
+        self, turn_id: str, facts: Sequence[AppFacts], supply: Supply | None = None
+    ) -> tuple[Outcome, ...]:
         """One turn over these apps, now."""
         now_s = self._clock.wall_s()
         with self._recording():
@@ -85,10 +88,10 @@ class Decider:
                 self._recorder.start(now_s, self._safety, self.memory)
                 self._begun, self._gone = True, []
         moment = turn.Moment(turn_id, now_s)
-        result = turn.turn(self.memory, moment, facts, self._safety)
+        result = turn.turn(self.memory, moment, facts, self._safety, supply)
         self.memory = result.memory
         with self._recording():
-            self._recorder.turn(turn_id, now_s, facts, result.outcomes, self._gone)
+            self._recorder.turn(turn_id, now_s, facts, result.outcomes, self._gone, supply)
         self._gone = []
         self._metrics.decided(result.outcomes)
         return result.outcomes
@@ -108,6 +111,15 @@ class Decider:
         self.memory = turn.resized(self.memory, key, resize, *told)
         with self._recording():
             self._recorder.resize(turn_id, now_s, key, resize, result)
+
+    def placed(
+        self, turn_id: str, outcome: Outcome, placing: Placing, result: ports.WriteResult
+    ) -> None:
+        """Remember and record what of a step between variants was tried with one outcome."""
+        now_s = self._clock.wall_s()
+        self.memory = turn.placed(self.memory, outcome.key, placing, result.outcome, now_s)
+        with self._recording():
+            self._recorder.place(turn_id, now_s, outcome, placing, result)
 
     @contextlib.contextmanager
     def _recording(self) -> Iterator[None]:

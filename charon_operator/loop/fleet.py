@@ -21,6 +21,7 @@ from charon_operator.loop.book import Book
 from charon_operator.loop.decider import Decider, Keeper
 from charon_operator.loop.gates import Gates, Leading
 from charon_operator.loop.outbox import Outbox
+from charon_operator.loop.placer import Placer
 from charon_operator.loop.resizer import Resizer
 from charon_operator.loop.roster import Roster
 from charon_operator.loop.schedule import Group
@@ -89,6 +90,14 @@ class Fleet:
         )
         tellers = (gates, self._writer.teller)
         self._resizer = Resizer(self._outbox, world, self._decider, tellers, self.metrics)
+        self._placer = Placer(
+            self._outbox,
+            world,
+            self._decider,
+            (*tellers, safety),
+            self.metrics,
+            self._roster.again,
+        )
         self._turning: dict[Group, asyncio.Task[None]] = {}
         self._attaining: set[asyncio.Task[None]] = set()
         self._prompt_at_s = 0.0
@@ -275,18 +284,20 @@ class Fleet:
         if not books:
             return
         memory = self._decider.memory
+        ground = self._assembly.ground(books, self._roster.books.values())
         facts = [
-            self._assembly.facts(book, readings.get(book.app.key, _NOTHING), memory)
+            self._assembly.facts(book, readings.get(book.app.key, _NOTHING), memory, ground)
             for book in books
         ]
         turn_id = self._decider.next_turn()
-        outcomes = self._decider.decide(turn_id, facts)
+        outcomes = self._decider.decide(turn_id, facts, ground.supply)
         now_s = self._clock.wall_s()
         self._blind = any(outcome.blind_fleet for outcome in outcomes)
         for book, one, outcome in zip(books, facts, outcomes, strict=True):
             with self._apart(book):
                 book.view = View(one, outcome, now_s)
                 self._watch_ages(book, one, now_s)
+                self._placer.follow(book, turn_id, group.period_s)
                 self._writer.follow(book, turn_id, group.period_s)
                 self._resizer.follow(book, turn_id, group.period_s)
 

@@ -12,6 +12,9 @@ from charon_operator.loop.snapshot import Snapshot
 from charon_operator.model.app import ChargedApp, Mode
 from charon_operator.model.workload import Key
 
+# A decision that waited longer than its period, and than this, is made again instead.
+_STALE_AFTER_S = 10.0
+
 
 class Leading(Protocol):
     """Who leads."""
@@ -66,6 +69,10 @@ class Gates:
         same = (now.uid, now.generation) == (book.app.uid, generation)
         acts = now.spec.mode is Mode.ACTIVE and not now.deleting
         return same and acts and not self.forced(now.key.namespace)
+
+    def expires_s(self, period_s: float) -> float:
+        """Until when what is decided now may be carried out (monotonic)."""
+        return self._clock.monotonic_s() + max(period_s, _STALE_AFTER_S)
 
     def is_new(self, book: Book, period_s: float) -> bool:
         """Whether an app is only looked at, as it is in its first full period."""

@@ -16,9 +16,13 @@ from charon_operator.errors import SpecError
 from charon_operator.loop.floor import Floor
 from charon_operator.loop.store import Body, Kind, Store
 from charon_operator.model import body as bodies
+from charon_operator.model import gpu
 from charon_operator.model.app import Actuation, ChargedApp, Mode
 from charon_operator.model.decision import Past
 from charon_operator.model.facts import Broken
+from charon_operator.model.gpu import Need
+from charon_operator.model.parts import part
+from charon_operator.model.placing import Holding, VariantFacts
 from charon_operator.model.policy import ControlPolicy
 from charon_operator.model.workload import Absent, Key, Rival, Target, Workload
 
@@ -55,18 +59,40 @@ class _Target:
     pods: bodies.Labels
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Template:
+    """What a pod of some template needs, or why that cannot be read.
+
+    Attributes:
+        version: uid and generation of the workload that it was read from.
+    """
+
+    version: tuple[str, int]
+    need: Need | None = None
+    problem: str = ""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Variant(_Target):
+    """A workload that may be a variant of an app with placement."""
+
+    template: _Template
+
+
 class Snapshot(Store):
     """The newest that is known of what a turn reads.
 
     Args:
         clock: stamps when a kind was last heard of (monotonic), and bounds times found in statuses.
+        places: what pods need is read from every template, for apps with placement.
 
     Attributes:
         floor: nodes and their pods; nothing is known of them unless placement is on.
     """
 
-    def __init__(self, clock: ports.Clock) -> None:
+    def __init__(self, clock: ports.Clock, *, places: bool = False) -> None:
         super().__init__(clock)
+        self._places = places
         self.floor = Floor(clock)
         self._rivals: dict[Target, dict[str, Rival]] = {}
         self._claims: dict[Target, dict[Key, Rival]] = {}
@@ -85,8 +111,9 @@ class Snapshot(Store):
                 if found.reason == names.Reason.TARGET_NOT_FOUND:
                     shelf_of.drop(name)
             elif not shelf_of.is_older(name, found.uid, found.resource_version):
-                before = shelf_of.get(name)
-                entry = _Target(found, before.pods if before else ())
+                before: _Target | None = shelf_of.get(name)
+                known = before or _Target(found, ())
+                entry = dataclasses.replace(known, workload=found)
                 shelf_of.put(name, found.uid, found.resource_version, entry)
 
     # What the fleet reads.
@@ -119,12 +146,24 @@ class Snapshot(Store):
             known = {(kind, ""), (kind, target.namespace)} & self._listed
         return absent(target) if known else None
 
-    def rivals(self, app: ChargedApp) -> tuple[Rival, ...]:
-        """Other controllers that name this app's target, the app itself left out."""
+    def variant(self, target: Target, holding: Holding) -> VariantFacts:
+        """A target as a variant, with the pods that it has."""
+        kind, name = TARGET_KINDS[target.kind], Key(target.namespace, target.name)
         with self._lock:
-            others = list(self._rivals.get(app.target, {}).values())
-            claims = self._claims.get(app.target, {})
-            others += [rival for key, rival in claims.items() if key != app.key]
+            workload = self.workload(target)
+            entry: _Target | None = self._shelves[kind].get(name)
+        if not isinstance(entry, _Variant):
+            return VariantFacts(workload, holding=holding)
+        return VariantFacts(workload, entry.template.need, entry.template.problem, holding)
+
+    def rivals(self, app: ChargedApp) -> tuple[Rival, ...]:
+        """Other controllers that name a target of this app, the app itself left out."""
+        others: set[Rival] = set()
+        with self._lock:
+            for target in app.targets:
+                others |= set(self._rivals.get(target, {}).values())
+                claims = self._claims.get(target, {})
+                others |= {rival for key, rival in claims.items() if key != app.key}
         return tuple(sorted(others))
 
     def status(self, key: Key) -> Body:
@@ -192,9 +231,9 @@ class Snapshot(Store):
             case Kind.POLICIES:
                 return _parsed(ControlPolicy.parse, body, names.Reason.INVALID_POLICY)
             case Kind.DEPLOYMENTS:
-                return _read_target(body, names.DEPLOYMENT)
+                return self._target(body, names.DEPLOYMENT, before)
             case Kind.STATEFUL_SETS:
-                return _read_target(body, names.STATEFUL_SET)
+                return self._target(body, names.STATEFUL_SET, before)
             case Kind.HPAS | Kind.SCALED_OBJECTS:
                 return bodies.scaled_by(body, _RIVAL_KINDS[kind])
             case Kind.BUDGETS:
@@ -204,6 +243,16 @@ class Snapshot(Store):
             case Kind.NODES | Kind.PODS:
                 return None  # the floor's
 
+    def _target(self, body: Body, kind: str, before: _Target | None) -> _Target:
+        workload, pods = bodies.workload(body, kind), bodies.pod_labels(body)
+        if not self._places:
+            return _Target(workload, pods)
+        version = workload.uid, workload.generation
+        # Only its status changed, as it mostly does: the template is as it was read.
+        if isinstance(before, _Variant) and before.template.version == version:
+            return _Variant(workload, pods, before.template)
+        return _Variant(workload, pods, _read_template(body, version))
+
     def _relink(self, kind: Kind, name: Key, before: Any, entry: Any) -> None:
         if before is not None:
             self._unlink(kind, name, before)
@@ -211,7 +260,8 @@ class Snapshot(Store):
             target, rival = entry
             self._rivals.setdefault(target, {})[f"{rival.kind}/{rival.name}"] = rival
         elif kind is Kind.APPS and (rival := _claim(entry.parsed)) is not None:
-            self._claims.setdefault(entry.parsed.target, {})[name] = rival
+            for claimed in entry.parsed.targets:
+                self._claims.setdefault(claimed, {})[name] = rival
 
     def _unlink(self, kind: Kind, name: Key, entry: Any) -> None:
         if entry is None:
@@ -220,7 +270,8 @@ class Snapshot(Store):
             target, rival = entry
             _forget(self._rivals, target, f"{rival.kind}/{rival.name}")
         elif kind is Kind.APPS and isinstance(entry.parsed, ChargedApp):
-            _forget(self._claims, entry.parsed.target, name)
+            for claimed in entry.parsed.targets:
+                _forget(self._claims, claimed, name)
 
 
 def absent(target: Target) -> Absent:
@@ -269,8 +320,13 @@ def _broken(body: Body, field: str, message: str, reason: names.Reason) -> Broke
     )
 
 
-def _read_target(body: Body, kind: str) -> _Target:
-    return _Target(bodies.workload(body, kind), bodies.pod_labels(body))
+def _read_template(body: Body, version: tuple[str, int]) -> _Template:
+    try:
+        return _Template(version, gpu.need(part(body, "spec", "template"), "spec.template"))
+    except SpecError as error:
+        return _Template(version, problem=f"{error.field}: {error.message}")
+    except (TypeError, ValueError, AttributeError) as error:
+        return _Template(version, problem=f"spec.template: cannot be read: {error}"[:256])
 
 
 def _claim(app: ChargedApp | Broken) -> Rival | None:

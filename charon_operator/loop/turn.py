@@ -7,12 +7,14 @@ for each of them. Never: a clock, chance, I/O, or an exception for anything a us
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from charon_operator.decide import blind, case, quarantine
+from charon_operator.decide import blind, case, placing, quarantine, variants
 from charon_operator.decide.case import Case
+from charon_operator.decide.placing import Shares
+from charon_operator.model.claim import Written
 from charon_operator.model.decision import Resize
 from charon_operator.model.facts import AppFacts, Outcome
-from charon_operator.model.memory import Action, AppMemory, FleetMemory, Knobs, Written
-from charon_operator.model.placing import Supply
+from charon_operator.model.memory import Action, AppMemory, FleetMemory, Knobs
+from charon_operator.model.placing import Placing, Supply
 from charon_operator.model.sizes import Size
 from charon_operator.model.workload import Key, Workload
 from charon_operator.names import Reason
@@ -57,10 +59,17 @@ def turn(
     memory = memory.updated({item.facts.key: item.memory for item in cases if item.memory})
     # 2. The fleet: is it the apps that went quiet, or the monitoring?
     fleet_blind = blind.is_blind(memory.apps.items(), moment.now_s, safety)
-    # 3. Each app: its limits, and the decision with its reasons.
-    settled = [_settled(item, moment, safety, fleet_blind) for item in cases]
-    learnt = {outcome.key: known for known, outcome in settled if known}
-    return TurnResult(memory.updated(learnt), tuple(outcome for _, outcome in settled))
+    # 3. Each app with variants: its limits, and what it claims of the nodes.
+    cases = [_claimed(item, moment, safety, fleet_blind) for item in cases]
+    memory = memory.updated({item.facts.key: item.memory for item in cases if item.memory})
+    # 4. The fleet: GPUs between all that is claimed, that of apps that are not due as it was.
+    cases, shares = _shared(cases, memory, moment, supply)
+    # 5. Each app: its limits, and the decision with its reasons; who counts most takes first.
+    settled = {}
+    for item in sorted(cases, key=_rank):
+        settled[item.facts.key] = _settled(item, moment, safety, shares, fleet_blind)
+    learnt = {key: known for key, (known, _) in settled.items() if known}
+    return TurnResult(memory.updated(learnt), tuple(settled[item.facts.key][1] for item in cases))
 
 
 def acted(memory: FleetMemory, key: Key, action: Action, outcome: WriteOutcome) -> FleetMemory:
@@ -127,6 +136,40 @@ def resized(
     return memory.updated({key: replace(app, acted_at_s=now_s, knobs=knobs)})
 
 
+def placed(
+    memory: FleetMemory, key: Key, placing: Placing, outcome: WriteOutcome, now_s: float
+) -> FleetMemory:
+    """Remember that variants were asked for other replicas.
+
+    Args:
+        memory: of the fleet.
+        key: of the app.
+        placing: as decided, with the variants that were written.
+        outcome: of the writes.
+        now_s: when they were written, seconds since 1970.
+    """
+    app = memory.apps.get(key)
+    known = app.placing if app else None
+    moved = [one for one in placing.variants if one.final != one.asked]
+    if app is None or known is None or known.claim is None or known.handover is None or not moved:
+        return memory
+    if outcome not in (WriteOutcome.WRITTEN, WriteOutcome.UNREACHABLE):
+        return memory
+    asked, final = dict(known.claim.asked), {one.name: one.final for one in moved}
+    start, to = variants.measured(known.claim.variants, known.handover, asked, {**asked, **final})
+    if outcome is WriteOutcome.WRITTEN:
+        written = {
+            str(one.target): Written(one.final, known.generations.get(str(one.target), 0))
+            for one in moved
+        }
+        claim = replace(known.claim, asked={**asked, **final})
+        known = replace(known, written={**known.written, **written}, claim=claim)
+    action = Action(now_s, variants.thousandths(start), variants.thousandths(to))
+    actions = app.actions if action.start == action.to else (*app.actions, action)
+    changed = replace(app, acted_at_s=now_s, actions=actions, placing=known)
+    return memory.updated({key: changed})
+
+
 def _resize_action(resize: Resize, now_s: float) -> Action:
     """The move in millicores, or in bytes where only memory moved."""
     start, to = resize.current or Size(), resize.final or Size()
@@ -158,12 +201,41 @@ def _sensed(fact: AppFacts, known: AppMemory | None, moment: Moment, safety: Saf
         return case.crashed(fact, known, error)
 
 
+def _claimed(item: Case, moment: Moment, safety: Safety, fleet_blind: bool) -> Case:
+    try:
+        return case.claim(item, moment.now_s, safety, blind=fleet_blind)
+    except Exception as error:  # as above
+        return case.crashed(item.facts, item.memory, error)
+
+
+def _shared(
+    cases: list[Case], memory: FleetMemory, moment: Moment, supply: Supply | None
+) -> tuple[list[Case], Shares | None]:
+    """What all are granted; None where nothing is known of the nodes, or nobody claims them."""
+    due = [item.facts.key for item in cases if item.bid]
+    if supply is None or not due:
+        return cases, None
+    claims = [
+        app.placing.claim for app in memory.apps.values() if app.placing and app.placing.claim
+    ]
+    try:
+        return cases, placing.share(claims, due, supply, moment.now_s)
+    except Exception as error:  # a fault in what they share is one of all of them, and of no other
+        return [
+            case.crashed(item.facts, item.memory, error) if item.bid else item for item in cases
+        ], None
+
+
+def _rank(item: Case) -> tuple[float, Key]:
+    return (-item.bid.claim.priority if item.bid else 0.0), item.facts.key
+
+
 def _settled(
-    item: Case, moment: Moment, safety: Safety, fleet_blind: bool
+    item: Case, moment: Moment, safety: Safety, shares: Shares | None, fleet_blind: bool
 ) -> tuple[AppMemory | None, Outcome]:
     turn_id, now_s = moment.turn_id, moment.now_s
     try:
-        return case.settle(item, turn_id, now_s, safety, blind=fleet_blind)
+        return case.settle(item, turn_id, now_s, safety, shares, blind=fleet_blind)
     except Exception as error:  # as above
         failed = case.crashed(item.facts, item.memory, error)
         return case.settle(failed, turn_id, now_s, safety, blind=fleet_blind)

@@ -17,7 +17,7 @@ from charon_operator import ports, settings
 from charon_operator.actuate import replicas
 from charon_operator.actuate.backoff import Backoff
 from charon_operator.actuate.replicas import ScaleWrite
-from charon_operator.loop.assembly import Assembly
+from charon_operator.loop.assembly import Assembly, Ground
 from charon_operator.loop.book import Book
 from charon_operator.loop.decider import Decider
 from charon_operator.loop.gates import Gates
@@ -30,9 +30,6 @@ from charon_operator.record import events
 from charon_operator.record.metrics import Metrics, View
 
 _log = logging.getLogger(__name__)
-
-# A decision that waited longer than its period, and than this, is made again instead.
-_STALE_AFTER_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +73,10 @@ class Writer:
         view = book.view
         if view is None or book.moving:
             return
+        if view.outcome.placing is not None:
+            # What is placed is the placer's to move.
+            self.teller.tell(book)
+            return
         if not view.outcome.decision.moves:
             # What was refused is not wanted any more.
             book.refused, book.moves = "", Backoff()
@@ -84,8 +85,7 @@ class Writer:
             self.teller.tell(book)
             return
         book.moving = True
-        expires_s = self._clock.monotonic_s() + max(period_s, _STALE_AFTER_S)
-        move = _Move(book, turn_id, view, expires_s)
+        move = _Move(book, turn_id, view, self._gates.expires_s(period_s))
         self._outbox.submit(Urgency.MOVE, functools.partial(self._carry_out, move))
 
     async def _carry_out(self, move: _Move) -> None:
@@ -151,7 +151,10 @@ class Writer:
         return result
 
     async def _decided_again(self, move: _Move, attempt: int) -> _Move | None:
-        """Read the target afresh and decide again at once; None when it cannot, or may not, be."""
+        """Read the target afresh and decide again at once; None when it cannot, or may not, be.
+
+        What is placed never comes here: one app alone cannot be decided on again.
+        """
         book, target = move.book, move.workload.target
         found = await self._cluster.workload(target)
         if found is None:
@@ -161,7 +164,7 @@ class Writer:
         if not self._gates.may_move(book, move.view.outcome.generation):
             return None
         readings = move.view.facts.readings
-        facts = self._assembly.facts(book, readings, self._decider.memory)
+        facts = self._assembly.facts(book, readings, self._decider.memory, Ground())
         turn_id = f"{move.turn_id}.{attempt}"
         (outcome,) = self._decider.decide(turn_id, [facts])
         book.view = View(facts, outcome, self._clock.wall_s())

@@ -5,15 +5,16 @@ Never: a default that acts (an app is Advisory until its owner says Active).
 """
 
 import datetime
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, Any, Final, Self
 
-from pydantic import AwareDatetime, BeforeValidator, Field, WithJsonSchema, model_validator
+from pydantic import Field, model_validator
 
 from charon_operator.model import wire
+from charon_operator.model.hold import Hold
+from charon_operator.model.indicator import Indicator
 from charon_operator.model.placement import Placement
 from charon_operator.model.quantity import Number, Percent
 from charon_operator.model.resources import Resources
@@ -36,13 +37,6 @@ class Actuation(StrEnum):
     METRIC = "Metric"
 
 
-class Coverage(StrEnum):
-    """What an indicator's series are counted against."""
-
-    NONE = "None"
-    PER_READY_POD = "PerReadyPod"
-
-
 class Comparison(StrEnum):
     """How an indicator is held against its threshold."""
 
@@ -50,47 +44,10 @@ class Comparison(StrEnum):
     AT_LEAST = "GreaterThanOrEqual"
 
 
-class Direction(StrEnum):
-    """Which moves a hold stops."""
-
-    UP = "Up"
-    DOWN = "Down"
-    BOTH = "Both"
-
-
 class PolicyRef(Wire):
     """The ControlPolicy of the same namespace that drives this app."""
 
     name: ObjectName = Field(description="Name of a ControlPolicy in the same namespace.")
-
-
-class Indicator(Wire):
-    """One number that says how the application does."""
-
-    name: ItemName = Field(description="Name by which bindings and objectives refer to it.")
-    query: str = Field(
-        min_length=1,
-        max_length=4096,
-        description=(
-            "PromQL that gives one value. $namespace, $name and $target stand for the app's "
-            "namespace, its name and its target's name; matchers for the app's scope are added."
-        ),
-    )
-    unit: str = Field(default="", max_length=63, description="Unit of the value, for people.")
-    max_sample_age_seconds: int = Field(
-        default=60,
-        ge=1,
-        le=3600,
-        strict=True,
-        description="A value whose oldest input is older than this counts as missing.",
-    )
-    coverage: Coverage = Field(
-        default=Coverage.NONE,
-        description=(
-            "PerReadyPod: the value counts as missing unless every ready pod gave a fresh series, "
-            "told apart by the label pod."
-        ),
-    )
 
 
 class Threshold(Wire):
@@ -177,51 +134,18 @@ class Replicas(Wire):
         return self
 
 
-def _known_direction(value: object) -> object:
-    # Fail safe: a hold that cannot be read stops everything (the schema rejects it first).
-    return value if value in list(Direction) else Direction.BOTH
-
-
-# A format alone lets a time without a zone pass, which would mean another moment to every reader.
-_RFC3339: Final = (
-    r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?"
-    r"(Z|[-+][0-9]{2}:[0-9]{2})$"
+_ONE_WAY: Final = "exactly one of scaleTargetRef and placement is needed: leave out the other"
+_BOUNDS: Final = (
+    "replicas is needed with scaleTargetRef, and left out with placement: each of its variants has "
+    "bounds of its own"
 )
-_UNTIL = WithJsonSchema(
-    {"type": "string", "format": "date-time", "pattern": _RFC3339, "maxLength": 40}
+_CAPACITY: Final = (
+    "capacityPerReplica is left out with placement: each of its variants has one of its own"
 )
-
-
-def _rfc3339(value: object) -> object:
-    if isinstance(value, datetime.datetime) or (
-        isinstance(value, str) and re.fullmatch(_RFC3339, value)
-    ):
-        return value
-    raise ValueError("must be a time with its zone, as 2030-12-31T06:00:00Z (RFC 3339)")
-
-
-class Hold(Wire):
-    """A pause: the app keeps thinking and recording, and does not move in this direction."""
-
-    name: ItemName = Field(description="Name of the hold, so that it can be found and removed.")
-    direction: Annotated[Direction, BeforeValidator(_known_direction)] = Field(
-        default=Direction.BOTH, description="Up, Down or Both."
-    )
-    until: Annotated[AwareDatetime, BeforeValidator(_rfc3339), _UNTIL] | None = Field(
-        default=None,
-        description=(
-            "When it ends, as 2030-12-31T06:00:00Z (RFC 3339). Without it: until it is removed."
-        ),
-    )
-    reason: str = Field(default="", max_length=1024, description="Why, for people.")
-
-    def active_at(self, now_s: float) -> bool:
-        """Whether it holds at a time in seconds since 1970."""
-        return self.until is None or now_s < self.until.timestamp()
-
-
-_ONE_WAY: Final = "exactly one of scaleTargetRef and placement is needed"
-_BOUNDS: Final = "replicas is needed with scaleTargetRef; variants of a placement have their own"
+_NO_RESIZE: Final = (
+    "resources.mode InPlace does not go with placement, whose variants keep their sizes: set "
+    "mode: Off"
+)
 
 
 class ChargedAppSpec(Wire):
@@ -249,6 +173,18 @@ class ChargedAppSpec(Wire):
             "resources.memory.usage must name one of the indicators",
             ".resources",
         ),
+        Rule("has(self.scaleTargetRef) != has(self.placement)", _ONE_WAY, ".scaleTargetRef"),
+        Rule("has(self.replicas) != has(self.placement)", _BOUNDS, ".replicas"),
+        Rule(
+            "!has(self.capacityPerReplica) || !has(self.placement)",
+            _CAPACITY,
+            ".capacityPerReplica",
+        ),
+        Rule(
+            "!has(self.resources) || !has(self.placement) || self.resources.mode != 'InPlace'",
+            _NO_RESIZE,
+            ".resources",
+        ),
     )
 
     mode: Mode = Field(
@@ -260,7 +196,11 @@ class ChargedAppSpec(Wire):
         default=None, description="Which workload is scaled. Exactly one of this and placement."
     )
     capacity_per_replica: Capacity | None = Field(
-        default=None, description="What one replica can serve. Laws that plan capacity need it."
+        default=None,
+        description=(
+            "What one replica can serve. Laws that plan capacity need it; with placement each "
+            "variant has its own."
+        ),
     )
     indicators: list[Indicator] = Field(
         min_length=1,
@@ -336,6 +276,14 @@ class ChargedAppSpec(Wire):
             raise ValueError(_ONE_WAY)
         if (self.replicas is None) != (self.placement is not None):
             raise ValueError(_BOUNDS)
+        return self
+
+    @model_validator(mode="after")
+    def _leaves_the_rest_to_variants(self) -> Self:
+        if self.placement is not None and self.capacity_per_replica is not None:
+            raise ValueError(_CAPACITY)
+        if self.placement is not None and self.sized is not None:
+            raise ValueError(_NO_RESIZE)
         return self
 
     @model_validator(mode="after")

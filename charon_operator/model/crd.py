@@ -149,6 +149,12 @@ _APP_COLUMNS: Final = [
     _column("Last decision", ".status.lastDecision.time", "Time since it.", type="date"),
     _AGE,
     _column("Policy", ".spec.policyRef.name", "The ControlPolicy.", priority=1),
+    _column(
+        "Placement",
+        _condition(names.ConditionType.PLACEMENT_FEASIBLE, "reason"),
+        "Whether the variants that are wanted can be had.",
+        priority=1,
+    ),
     _column("Reason", ".status.lastDecision.reason", "Why it was taken.", priority=1),
     _column(
         "State",

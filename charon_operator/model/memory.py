@@ -8,6 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass, field, replace
 from typing import Any, Final
 
+from charon_operator.model import claim
+from charon_operator.model.claim import PlacingMemory, Written
 from charon_operator.model.decision import Demand
 from charon_operator.model.quarantine import Lowering, Quarantine
 from charon_operator.model.reading import CLOCK_SKEW_S
@@ -40,14 +42,6 @@ class Action:
     start: int
     to: int
     stood_on: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Written:
-    """What we last wrote and the target's generation that the write stood on."""
-
-    replicas: int
-    generation: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +124,8 @@ class AppMemory:
         target_generation: of the target at the last turn.
         refused: pods asked for could not be made, or lately could not.
         knobs: of an app whose pods are resized, else None.
+        placing: of an app with variants, else None. `recommendations` and `actions` of such an app
+            are in thousandths of a unit a second.
     """
 
     uid: str
@@ -148,6 +144,7 @@ class AppMemory:
     yielded: Yielded | None = None
     refused: Quarantine | None = None
     knobs: Knobs | None = None
+    placing: PlacingMemory | None = None
 
     @property
     def size(self) -> Size | None:
@@ -191,8 +188,9 @@ def aged(app: AppMemory, now_s: float) -> AppMemory:
     newest += [app.first_seen_s, app.acted_at_s or 0.0, app.counted_from_s]
     knobs = app.knobs and _aged_knobs(app.knobs, now_s)
     refused = _held(app.refused, now_s)
-    if (knobs, refused) != (app.knobs, app.refused):
-        app = replace(app, knobs=knobs, refused=refused)
+    placing = app.placing and claim.aged(app.placing, now_s, HISTORY_S)
+    if (knobs, refused, placing) != (app.knobs, app.refused, app.placing):
+        app = replace(app, knobs=knobs, refused=refused, placing=placing)
     if max(newest) <= now_s and min(oldest, default=now_s) > since_s:
         return app
     return replace(
@@ -303,6 +301,7 @@ def _dump_app(app: AppMemory) -> dict[str, Any]:
         ],
         **({"refused": list(astuple(app.refused))} if app.refused else {}),
         **({"knobs": _dump_knobs(app.knobs)} if app.knobs else {}),
+        **({"placing": claim.dump(app.placing)} if app.placing else {}),
     }
 
 
@@ -352,6 +351,7 @@ def _load_app(row: Mapping[str, Any]) -> AppMemory:
         yielded=row["yielded"] and Yielded(*row["yielded"]),
         refused=Quarantine(*row["refused"]) if "refused" in row else None,
         knobs=_load_knobs(row["knobs"]) if "knobs" in row else None,
+        placing=claim.load(row["placing"]) if "placing" in row else None,
     )
 
 

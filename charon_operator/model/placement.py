@@ -8,14 +8,17 @@ from typing import Final, Self
 
 from pydantic import Field, model_validator
 
-from charon_operator.model.quantity import Number, Percent
+from charon_operator.model.quantity import Percent, PositiveNumber, WithinOne
 from charon_operator.model.targets import Capacity, ScaleTargetRef
 from charon_operator.model.wire import BY_NAME, ItemName, Rule, Wire, rules
 
 _ORDERED: Final = "min must not be greater than max"
-_ONE_EACH: Final = "no two variants may have the same scaleTargetRef"
-_SOME: Final = "at least one variant must allow more than 0 replicas"
-_WITHIN_ONE: Final = "must be between 0 and 1"
+_ONE_EACH: Final = "no two variants may have the same scaleTargetRef: give each its own workload"
+_SOME: Final = "at least one variant must allow a replica: raise its replicas.max"
+_TWICE: Final = "two variants have the same name: every name may be there once"
+_REACHED: Final = (
+    "no variant that may run reaches minQuality: lower it, or add a variant of that quality"
+)
 MOST_VARIANTS: Final = 8
 
 
@@ -42,15 +45,35 @@ class VariantSpec(Wire):
         description="Its workload; what a pod needs of a node is read from the pod template."
     )
     capacity_per_replica: Capacity = Field(description="What one of its replicas serves.")
-    cost_per_replica: Number = Field(
+    cost_per_replica: PositiveNumber = Field(
         description='What one of its replicas costs, in a unit common to all variants, as "8".'
     )
-    quality: Number = Field(default=1.0, description='Quality of what it gives, from "0" to "1".')
+    quality: WithinOne = Field(
+        default=1.0,
+        description='Quality of what it gives, from "0" to "1", as "0.97".',
+        json_schema_extra={"default": "1"},
+    )
     replicas: VariantReplicas = Field(description="Bounds of its replica count.")
 
 
 class Placement(Wire):
     """GPU variants of one app, and when to change between them."""
+
+    model_config = rules(
+        Rule(
+            "self.variants.all(v, self.variants.exists_one(w, w.scaleTargetRef.kind == "
+            "v.scaleTargetRef.kind && w.scaleTargetRef.name == v.scaleTargetRef.name))",
+            _ONE_EACH,
+            ".variants",
+        ),
+        Rule("self.variants.exists(v, v.replicas.max > 0)", _SOME, ".variants"),
+        Rule(
+            "self.variants.exists(v, v.replicas.max > 0 && "
+            "double(v.quality) >= double(self.minQuality))",
+            _REACHED,
+            ".minQuality",
+        ),
+    )
 
     priority: int = Field(
         default=10,
@@ -62,15 +85,18 @@ class Placement(Wire):
             "the operator's configuration."
         ),
     )
-    min_quality: Number = Field(
+    min_quality: WithinOne = Field(
         default=0.0,
         description=(
             'Least quality of the mix, from "0" to "1": the mean of its variants\' qualities, '
             "weighted by capacity."
         ),
+        json_schema_extra={"default": "0"},
     )
     saving_percent: Percent = Field(
-        default=15.0, description='A cheaper mix is moved to only when it saves this much, as "15".'
+        default=15.0,
+        description='A cheaper mix is moved to only when it saves this much, in percent, as "15".',
+        json_schema_extra={"default": "15"},
     )
     min_dwell_seconds: int = Field(
         default=300,
@@ -95,3 +121,22 @@ class Placement(Wire):
         description="The ways to run the app.",
         json_schema_extra=BY_NAME,
     )
+
+    @model_validator(mode="after")
+    def _names_a_workload_once(self) -> Self:
+        named = [variant.name for variant in self.variants]
+        if len(named) != len(set(named)):
+            raise ValueError(_TWICE)
+        used = [(one.scale_target_ref.kind, one.scale_target_ref.name) for one in self.variants]
+        if len(used) != len(set(used)):
+            raise ValueError(_ONE_EACH)
+        return self
+
+    @model_validator(mode="after")
+    def _can_be_had(self) -> Self:
+        running = [variant for variant in self.variants if variant.replicas.max > 0]
+        if not running:
+            raise ValueError(_SOME)
+        if max(variant.quality for variant in running) < self.min_quality:
+            raise ValueError(_REACHED)
+        return self

@@ -37,10 +37,12 @@ class Supply:
     Attributes:
         nodes: by name.
         free: by node name; negative where pods ask for more than there is.
+        held: node of each bound pod, by workload; of workloads that were asked about.
     """
 
     nodes: Mapping[str, Node]
     free: Mapping[str, Mapping[str, int]]
+    held: Mapping[Target, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,8 @@ PERCENT_SENTENCE: Final = (
 )
 _DECIMAL = re.compile(DECIMAL, re.ASCII)
 
+WITHIN_ONE_SENTENCE: Final = 'must be a number from "0" to "1", in quotes, such as "0.95"'
+
 CPU: Final = r"^([0-9]{1,6}m|[0-9]{1,3}(\.[0-9]{1,3})?)$"
 CPU_SENTENCE: Final = (
     'must be CPU between "10m" and "256", in cores or millicores, in quotes, such as "250m"'
@@ -106,6 +108,12 @@ def _percent(number: float) -> float:
     return number
 
 
+def _within_one(number: float) -> float:
+    if not 0 <= number <= 1:
+        raise ValueError(WITHIN_ONE_SENTENCE)
+    return number
+
+
 def _schema(sentence: str, pattern: str, *, nonzero: bool = False) -> WithJsonSchema:
     """A pattern for tools that read schemas, and the same as a rule with a sentence for people."""
     both = f"self.matches('{pattern}')" + (" && self.matches('[1-9]')" if nonzero else "")
@@ -141,6 +149,13 @@ Percent = Annotated[
     BeforeValidator(lambda text: _percent(parse(text))),
     _WRITE,
     _schema(PERCENT_SENTENCE, r"^[0-9]{1,2}(\.[0-9]{1,6})?$", nonzero=True),
+]
+
+WithinOne = Annotated[
+    float,
+    BeforeValidator(lambda text: _within_one(parse(text))),
+    _WRITE,
+    _schema(WITHIN_ONE_SENTENCE, r"^(0(\.[0-9]{1,6})?|1(\.0{1,6})?)$"),
 ]
 
 

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import Field, WithJsonSchema
 
 from charon_operator.model.facts import ObjectiveVerdict
+from charon_operator.model.placement import MOST_VARIANTS
 from charon_operator.model.wire import BY_NAME, Wire
 from charon_operator.names import ConditionType
 
@@ -89,6 +90,35 @@ class ResourcesStatus(SizeStatus):
     settled: Count = Field(default=0, description="Those of them that have that size.")
 
 
+class VariantStatus(Wire):
+    """One variant of an app with placement."""
+
+    name: Word = Field(description="Name of the variant.")
+    asked: Count = Field(description="Replicas asked for (spec.replicas of its workload).")
+    ready: Count = Field(description="Pods that are ready.")
+    waiting: Count = Field(description="Pods that have no node.")
+    goal: Count = Field(description="Replicas it is on its way to.")
+
+
+class PlacementStatus(Wire):
+    """How the variants stand. Figures are those of the moment at which this state came about."""
+
+    variants: list[VariantStatus] = Field(
+        default_factory=list,
+        max_length=MOST_VARIANTS,
+        description="The variants, in the order of the spec.",
+        json_schema_extra=BY_NAME,
+    )
+    wanted: Share | None = Field(
+        default=None, description="Units a second wanted, after limits; absent while not known."
+    )
+    capacity: Share = Field(description="Units a second that what is asked for now can serve.")
+    reason: Word = Field(description="As that of the condition PlacementFeasible.")
+    message: str = Field(
+        default="", max_length=_SENTENCE_LENGTH, description="The same in a sentence."
+    )
+
+
 class PendingActionStatus(Wire):
     """A write that was announced before it was made; after a crash it counts as made."""
 
@@ -141,8 +171,8 @@ class ChargedAppStatus(Wire):
         default_factory=list,
         max_length=16,
         description=(
-            "Ready, MetricsHealthy, ObjectivesMet, Actuating, OwnershipConflict, and ResizeSettled "
-            "for an app whose pods are resized."
+            "Ready, MetricsHealthy, ObjectivesMet, Actuating, OwnershipConflict, ResizeSettled for "
+            "an app whose pods are resized, and PlacementFeasible for one with placement."
         ),
         json_schema_extra=_BY_TYPE,
     )
@@ -153,10 +183,13 @@ class ChargedAppStatus(Wire):
         json_schema_extra=BY_NAME,
     )
     replicas: ReplicaStatus | None = Field(
-        default=None, description="The replica count now and as wanted."
+        default=None, description="The replica count now and as wanted, of all variants together."
     )
     resources: ResourcesStatus | None = Field(
         default=None, description="The size of the pods, for an app whose pods are resized."
+    )
+    placement: PlacementStatus | None = Field(
+        default=None, description="How the variants stand, for an app with placement."
     )
     pending_action: PendingActionStatus | None = Field(
         default=None, description="A write that was announced and has not been seen in the target."

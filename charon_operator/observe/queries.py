@@ -9,8 +9,9 @@ from dataclasses import dataclass
 
 from charon_operator import settings
 from charon_operator.errors import QueryError
-from charon_operator.model.app import ChargedApp, Coverage, Indicator, Objective
+from charon_operator.model.app import ChargedApp, Objective
 from charon_operator.model.facts import Broken
+from charon_operator.model.indicator import Coverage, Indicator
 from charon_operator.model.workload import Key
 from charon_operator.names import Reason
 from charon_operator.observe import derived, promql, scope, terms, tree

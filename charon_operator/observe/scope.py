@@ -18,6 +18,8 @@ from charon_operator.observe import promql, scan, tree
 
 _PLACEHOLDER: Final = re.compile(r"\$(?:\{([A-Za-z_][A-Za-z0-9_]*)\}|([A-Za-z_][A-Za-z0-9_]*))")
 _KNOWN: Final = "$namespace, $name and $target"
+# Names by placeholder: one each, but for the targets of an app with several variants.
+Values = Mapping[str, tuple[str, ...]]
 # What Go's regexp.QuoteMeta escapes.
 _META: Final = re.compile(r"[\\.+*?()|\[\]{}^$]")
 # Functions that give series other labels than they had.
@@ -58,12 +60,13 @@ class Scope:
         return None
 
 
-def placeholders(app: ChargedApp) -> Mapping[str, str]:
+def placeholders(app: ChargedApp) -> Values:
     """What the placeholders stand for in the queries of an app."""
     return {
-        "namespace": app.key.namespace,
-        "name": app.key.name,
-        "target": app.target.name,
+        "namespace": (app.key.namespace,),
+        "name": (app.key.name,),
+        # Two kinds may have a workload of the same name.
+        "target": tuple(dict.fromkeys(target.name for target in app.targets)),
     }
 
 
@@ -106,7 +109,7 @@ def _matchers(texts: tuple[str, ...], field: str) -> tuple[tree.Match, ...]:
     try:
         found = tuple(promql.matcher(text, field) for text in texts)
         for match in found:
-            fill(match.value, match.op, dict.fromkeys(("namespace", "name", "target"), ""))
+            fill(match.value, match.op, dict.fromkeys(("namespace", "name", "target"), ("",)))
     except QueryError as error:
         raise ConfigurationError(f"{field}: {error.message}") from None
     except ScopeError as error:
@@ -114,19 +117,26 @@ def _matchers(texts: tuple[str, ...], field: str) -> tuple[tree.Match, ...]:
     return found
 
 
-def fill(value: str, op: str, values: Mapping[str, str]) -> str:
+def fill(value: str, op: str, values: Values) -> str:
     """Put names in the place of placeholders; in a pattern (=~, !~) they stand for themselves.
 
     Raises:
-        ScopeError: a placeholder that does not exist.
+        ScopeError: a placeholder that does not exist, or one of several names in = or !=.
     """
 
     def name(found: re.Match[str]) -> str:
-        text = values.get(found[1] or found[2])
-        if text is None:
+        names = values.get(found[1] or found[2])
+        if names is None:
             message = f"unknown placeholder {found[0]}: {_KNOWN} exist; write [$] for a dollar sign"
             raise ScopeError(f"{message}, with =~", value)
-        return escape(text) if op in ("=~", "!~") else text
+        if op in ("=~", "!~"):
+            choice = "|".join(escape(one) for one in names)
+            return choice if len(names) == 1 else f"(?:{choice})"
+        if len(names) > 1:
+            pattern = "=~" if op == "=" else "!~"
+            message = f"{found[0]} stands for {len(names)} workloads, one a variant"
+            raise ScopeError(f"{message}: write {pattern} instead of {op}", value)
+        return names[0]
 
     return _PLACEHOLDER.sub(name, value)
 
@@ -136,7 +146,7 @@ def escape(text: str) -> str:
     return _META.sub(r"\\\g<0>", text)
 
 
-def apply(node: tree.Node, scope: Scope, values: Mapping[str, str]) -> tree.Node:
+def apply(node: tree.Node, scope: Scope, values: Values) -> tree.Node:
     """Fill in the placeholders and put the scope's matchers into every selector.
 
     Args:
@@ -160,7 +170,7 @@ def apply(node: tree.Node, scope: Scope, values: Mapping[str, str]) -> tree.Node
     return tree.rewrite(node, enclose)
 
 
-def _filled(match: tree.Match, values: Mapping[str, str]) -> tree.Match:
+def _filled(match: tree.Match, values: Values) -> tree.Match:
     return replace(match, value=fill(match.value, match.op, values))
 
 
@@ -189,7 +199,7 @@ def _contradicts(required: tree.Match, own: tree.Match) -> bool:
             return plain and chosen
 
 
-def carries(node: tree.Node, scope: Scope, values: Mapping[str, str]) -> bool:
+def carries(node: tree.Node, scope: Scope, values: Values) -> bool:
     """Whether every selector of a tree has all matchers of the scope."""
     return all(
         _filled(match, values) in selector.matchers
@@ -198,7 +208,7 @@ def carries(node: tree.Node, scope: Scope, values: Mapping[str, str]) -> bool:
     )
 
 
-def told(node: tree.Node, scope: Scope, values: Mapping[str, str]) -> Mapping[str, str]:
+def told(node: tree.Node, scope: Scope, values: Values) -> Mapping[str, str]:
     """Labels that an answer may leave out but not contradict: those that all its series have.
 
     None where the query writes labels of its own, or reads what is exempt from the scope.

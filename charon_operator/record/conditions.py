@@ -57,18 +57,18 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class Aspect:
-    """One condition, without its times."""
+    """One condition, without its times; `reason` is a Reason, a GrantReason or a Shortage."""
 
     kind: ConditionType
     status: str
-    reason: Reason
+    reason: str
     message: str
 
 
 def aspects(standing: Standing) -> tuple[Aspect, ...]:
-    """All conditions; `Ready` sums up the others but for the objectives and sizes."""
+    """All conditions; `Ready` sums up the others but for the objectives, sizes and variants."""
     others = (_metrics(standing), _objectives(standing), _actuating(standing), _owner(standing))
-    return (_ready(standing, others), *others, *_resizes(standing))
+    return (_ready(standing, others), *others, *_resizes(standing), *_placement(standing))
 
 
 def dated(
@@ -97,7 +97,7 @@ def _dated(
     return {
         "type": aspect.kind.value,
         "status": aspect.status,
-        "reason": aspect.reason.value,
+        "reason": str(aspect.reason),
         "message": aspect.message,
         "lastTransitionTime": since if kept else now,
         "observedGeneration": generation,
@@ -122,7 +122,8 @@ def _ready(standing: Standing, others: Sequence[Aspect]) -> Aspect:
         return Aspect(kind, FALSE, actuating.reason, actuating.message)
     if _advises(standing):
         return Aspect(kind, TRUE, Reason.ADVISING, "Decides and records; writes nothing.")
-    return Aspect(kind, TRUE, Reason.CONTROLLING, f"Controls {facts.workload.target}.")
+    targets = facts.app.targets if isinstance(facts.app, ChargedApp) else ()
+    return Aspect(kind, TRUE, Reason.CONTROLLING, f"Controls {', '.join(map(str, targets))}.")
 
 
 def _metrics(standing: Standing) -> Aspect:
@@ -219,6 +220,21 @@ def _resizes(standing: Standing) -> tuple[Aspect, ...]:
     if have < wanted:
         return (Aspect(kind, FALSE, Reason.RESIZING, "Pods are taking the size that is wanted."),)
     return (Aspect(kind, TRUE, Reason.SETTLED, "Every pod has the size that is wanted."),)
+
+
+def _placement(standing: Standing) -> tuple[Aspect, ...]:
+    kind, app, outcome = ConditionType.PLACEMENT_FEASIBLE, standing.facts.app, standing.outcome
+    if not isinstance(app, ChargedApp) or app.spec.placement is None:
+        return ()
+    if outcome.problem is not None:
+        message = "Nothing is placed until this is mended."
+        return (Aspect(kind, UNKNOWN, outcome.problem.reason, message),)
+    placing = outcome.placing
+    if placing is None:
+        message = "The variants have not been read yet."
+        return (Aspect(kind, UNKNOWN, Reason.NOT_YET_ASKED, message),)
+    status = {True: TRUE, False: FALSE, None: UNKNOWN}[placing.feasible]
+    return (Aspect(kind, status, placing.reason, placing.message),)
 
 
 def sized_pods(standing: Standing) -> tuple[int, int]:

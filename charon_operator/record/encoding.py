@@ -5,17 +5,28 @@ nouns again. Never: a rounded float, a key that is there for nothing.
 """
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
+from charon_operator.model import gpu_json
 from charon_operator.model.app import ChargedApp, ChargedAppSpec
 from charon_operator.model.decision import Clamp, Decision, Past, PendingAction, Resize
 from charon_operator.model.facts import AppFacts, Broken, Conflict, ObjectiveState, Outcome
 from charon_operator.model.policy import ControlPolicy, ControlPolicySpec
 from charon_operator.model.reading import Attainment, Missing, MissingReason, Reading, Sampled
-from charon_operator.model.sizes import Resizing, Size, SizedPod, Sizes, Span
 from charon_operator.model.workload import Absent, Key, Rival, Rollout, Target, Workload
 from charon_operator.names import Reason
+from charon_operator.record.placing_encoding import (
+    placing_to_json,
+    variant_from_json,
+    variant_to_json,
+)
+from charon_operator.record.sizes_encoding import (
+    size_from_json,
+    size_to_json,
+    sizes_from_json,
+    sizes_to_json,
+)
 
 Json = dict[str, Any]
 
@@ -121,7 +132,7 @@ def variables_to_json(facts: AppFacts) -> Json:
     if facts.past != Past():
         found["past"] = _past(facts.past)
     if facts.sizes is not None:
-        found["sizes"] = _sizes(facts.sizes)
+        found["sizes"] = sizes_to_json(facts.sizes)
     return found
 
 
@@ -147,24 +158,49 @@ def variables_from_json(row: Mapping[str, Any]) -> Json:
 
 def facts_to_json(facts: AppFacts) -> Json:
     """All facts of an app in one value, without references to other rows."""
-    policy, workload = facts.policy, facts.workload
-    return {
+    policy = facts.policy
+    found = {
         "spec": app_to_json(facts.app),
         "policy": None if policy is None else policy_to_json(policy),
-        "workload": None if workload is None else workload_to_json(workload),
+        "workload": _known(facts.workload),
         **variables_to_json(facts),
     }
+    if facts.variants:
+        found["variants"] = {
+            name: variant_to_json(
+                one, _known(one.workload), one.need and gpu_json.need_to_json(one.need)
+            )
+            for name, one in facts.variants.items()
+        }
+    return found
 
 
 def facts_from_json(content: Mapping[str, Any]) -> AppFacts:
     """The facts that `facts_to_json` was given."""
-    policy, workload = content["policy"], content["workload"]
+    policy = content["policy"]
+    variants: Mapping[str, Any] = content.get("variants") or {}
     return AppFacts(
         app=app_from_json(content["spec"]),
         policy=None if policy is None else policy_from_json(policy),
-        workload=None if workload is None else workload_from_json(workload),
+        workload=_known_from(content["workload"]),
+        variants={
+            name: variant_from_json(
+                row,
+                _known_from(row["workload"]),
+                gpu_json.need_from_json(row["need"]) if "need" in row else None,
+            )
+            for name, row in variants.items()
+        },
         **variables_from_json(content),
     )
+
+
+def _known(workload: Workload | Absent | None) -> Json | None:
+    return None if workload is None else workload_to_json(workload)
+
+
+def _known_from(row: Mapping[str, Any] | None) -> Workload | Absent | None:
+    return None if row is None else workload_from_json(row)
 
 
 def decision_to_json(decision: Decision) -> Json:
@@ -227,6 +263,8 @@ def outcome_to_json(outcome: Outcome) -> Json:
         found["settling"] = outcome.settling
     if outcome.resize is not None:
         found["resize"] = resize_to_json(outcome.resize)
+    if outcome.placing is not None:
+        found["placing"] = placing_to_json(outcome.placing)
     return found
 
 
@@ -236,8 +274,8 @@ def resize_to_json(resize: Resize) -> Json:
         "decisionId": resize.decision_id,
         "acts": resize.acts,
         "container": resize.container,
-        "current": _size(resize.current),
-        "final": _size(resize.final),
+        "current": size_to_json(resize.current),
+        "final": size_to_json(resize.final),
         "reason": resize.reason.value,
         "message": resize.message,
     }
@@ -254,8 +292,8 @@ def resize_from_json(row: Mapping[str, Any]) -> Resize:
         decision_id=row["decisionId"],
         acts=row["acts"],
         container=row["container"],
-        current=_size_from(row["current"]),
-        final=_size_from(row["final"]),
+        current=size_from_json(row["current"]),
+        final=size_from_json(row["final"]),
         reason=Reason(row["reason"]),
         message=row["message"],
         clamps=tuple(
@@ -263,48 +301,6 @@ def resize_from_json(row: Mapping[str, Any]) -> Resize:
         ),
         give_back=tuple(row.get("giveBack") or ()),
     )
-
-
-def sizes_from_json(row: Mapping[str, Any]) -> Sizes:
-    """The sizes of a target's pods."""
-    template = _size_from(row["template"]) or Size()
-    pods = tuple(
-        SizedPod(
-            **{
-                **pod,
-                "asked": _size_from(pod["asked"]) or Size(),
-                "actual": _size_from(pod["actual"]),
-                "resizing": Resizing(pod["resizing"]),
-                "cpu": Span(*pod["cpu"]),
-                "memory": Span(*pod["memory"]),
-            }
-        )
-        for pod in row["pods"]
-    )
-    return Sizes(template, pods, row["problem"])
-
-
-def _sizes(sizes: Sizes) -> Json:
-    pods = [
-        {
-            **{field.name: getattr(pod, field.name) for field in dataclasses.fields(pod)},
-            "asked": _size(pod.asked),
-            "actual": _size(pod.actual),
-            "resizing": pod.resizing.value,
-            "cpu": list(dataclasses.astuple(pod.cpu)),
-            "memory": list(dataclasses.astuple(pod.memory)),
-        }
-        for pod in sizes.pods
-    ]
-    return {"template": _size(sizes.template), "pods": pods, "problem": sizes.problem}
-
-
-def _size(size: Size | None) -> list[int | None] | None:
-    return None if size is None else [size.cpu_m, size.memory_b]
-
-
-def _size_from(row: Sequence[int | None] | None) -> Size | None:
-    return None if row is None else Size(*row)
 
 
 def pending_to_json(pending: PendingAction) -> Json:
@@ -326,7 +322,7 @@ def pending_from_json(row: Mapping[str, Any]) -> PendingAction:
 def past_from_json(row: Mapping[str, Any]) -> Past:
     """What a status told of before."""
     pending = pending_from_json(row["pending"]) if "pending" in row else None
-    size = _size_from(row.get("size"))
+    size = size_from_json(row.get("size"))
     return Past(pending, row["decided"], row["yieldedTo"], row["yieldedAt"], size)
 
 
@@ -339,7 +335,7 @@ def _past(past: Past) -> Json:
     if past.pending is not None:
         found["pending"] = pending_to_json(past.pending)
     if past.size is not None:
-        found["size"] = _size(past.size)
+        found["size"] = size_to_json(past.size)
     return found
 
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 from charon_operator.model.decision import Decision
 from charon_operator.model.facts import Outcome
 from charon_operator.model.workload import Key
-from charon_operator.names import ConditionType, EventReason
+from charon_operator.names import ConditionType, EventReason, Reason
 from charon_operator.ports import Event
 from charon_operator.record.conditions import FALSE, TRUE
 
@@ -38,7 +38,7 @@ def of_changes(
         # Healthy at first sight is no recovery.
         if warning or known.get(item["type"]) == FALSE:
             found.append(_event(outcome.key, outcome.uid, reason, item["message"], warning))
-    return found + _invalid(outcome, known)
+    return found + _invalid(outcome, known) + _rolled_back(outcome, before, after)
 
 
 def _invalid(outcome: Outcome, known: Mapping[str, Any]) -> list[Event]:
@@ -47,6 +47,20 @@ def _invalid(outcome: Outcome, known: Mapping[str, Any]) -> list[Event]:
         return []
     text = f"{problem.field}: {problem.message}"
     return [_event(outcome.key, outcome.uid, EventReason.INVALID, text, True)]
+
+
+def _rolled_back(
+    outcome: Outcome, before: Sequence[Mapping[str, Any]], after: Sequence[Mapping[str, Any]]
+) -> list[Event]:
+    """Pods of a variant waited too long: told by the reason, as the status may be no other one."""
+    kind, reason = ConditionType.PLACEMENT_FEASIBLE, Reason.ROLLED_BACK
+    if any(item.get("type") == kind and item.get("reason") == reason for item in before):
+        return []
+    return [
+        _event(outcome.key, outcome.uid, EventReason.ROLLED_BACK, item["message"], True)
+        for item in after
+        if item["type"] == kind and item["reason"] == reason
+    ]
 
 
 def scaled(outcome: Outcome) -> Event:
@@ -62,6 +76,12 @@ def resized(outcome: Outcome) -> Event | None:
         return None
     message = f"{resize.message} (decision {resize.decision_id})"
     return _event(outcome.key, outcome.uid, EventReason.RESIZED, message, False)
+
+
+def placed(outcome: Outcome) -> Event:
+    """The Event of a step between variants that was made."""
+    message = f"{outcome.decision.message} (decision {outcome.decision.decision_id})"
+    return _event(outcome.key, outcome.uid, EventReason.PLACED, message, False)
 
 
 def refused(outcome: Outcome, decision: Decision, detail: str) -> Event:

@@ -18,6 +18,7 @@ _ATTENTION: Final = (
     "Actuating",
     "OwnershipConflict",
     "ResizeSettled",
+    "PlacementFeasible",
 )
 # The status that means that all is well, by condition; True for the others.
 _WELL: Final = {"OwnershipConflict": ("False",), "Actuating": ("True", "False")}
@@ -52,7 +53,7 @@ def search(rows: Iterable[Json], app: str) -> Found:
                         for move in (entry["decision"], entry.get("resize")):
                             if move:
                                 _remember(decided, move["decisionId"], found.decided)
-            case "write" if row.get("app") == app:
+            case "write" | "place" if row.get("app") == app:
                 _take(found, decided.get(row["decisionId"]), row)
             case "resize" if row.get("app") == app:
                 _take(found, decided.get(row["resize"]["decisionId"]), row)
@@ -61,7 +62,7 @@ def search(rows: Iterable[Json], app: str) -> Found:
 
 def words(told: Json) -> list[str]:
     """What a status says: the last decision, what stands in the way, how the objectives do."""
-    lines = list(_replicas(told))
+    lines = [*_replicas(told), *_placement(told)]
     decision = told.get("lastDecision")
     if isinstance(decision, Mapping):
         lines += _decision(decision)
@@ -126,6 +127,19 @@ def _replicas(told: Json) -> Iterator[str]:
         yield f"Size of {size.get('container')}: {wanted} ({pods}; the template says {template})."
 
 
+def _placement(told: Json) -> Iterator[str]:
+    placement = told.get("placement")
+    if not isinstance(placement, Mapping):
+        return
+    for one in placement.get("variants") or ():
+        counts = f"{one.get('asked')} asked for, {one.get('ready')} ready"
+        without = f"{one.get('waiting')} without a node"
+        yield f"Variant {one.get('name')}: {counts}, {without}, {one.get('goal')} aimed at."
+    wanted = placement.get("wanted") or "an unknown number"
+    serves = f"They serve {placement.get('capacity')} of {wanted} wanted a second"
+    yield f"{serves} ({placement.get('reason')}): {placement.get('message')}"
+
+
 def _told_size(size: Json) -> str:
     return " and ".join(str(size[name]) for name in ("cpu", "memory") if size.get(name)) or "none"
 
@@ -180,9 +194,23 @@ def _entry(entry: Json, units: Json) -> Iterator[str]:
             yield f"{clamp['limit']}: {clamp['before']} -> {clamp['after']}, {clamp['detail']}."
         if resize.get("giveBack"):
             yield f"Given back what they could not have: {', '.join(resize['giveBack'])}."
-    if not decision["acts"] and decision["final"] != decision["current"]:
+    moves = _moves(entry.get("placing"))
+    if moves:
+        yield f"Variants: {moves}: {entry['placing']['message']}"
+    if not decision["acts"] and (decision["final"] != decision["current"] or moves):
         why = entry.get("forcedAdvisory") or (entry.get("conflict") or {}).get("message")
         yield f"Not carried out: {why or 'the app is Advisory'}."
+
+
+def _moves(placing: Json | None) -> str:
+    """The variants that are moved, and where they go in the end."""
+    variants = placing["variants"] if placing else {}
+    return ", ".join(
+        f"{name} {one['asked']} -> {one['final']}"
+        + (f" on the way to {one['goal']}" if one["goal"] != one["final"] else "")
+        for name, one in variants.items()
+        if one["asked"] != one["final"]
+    )
 
 
 def _reading(name: str, reading: Any, unit: str) -> str:
@@ -198,7 +226,10 @@ def _writes(writes: Sequence[Json], stamp: Any) -> Iterator[str]:
             move = f"size {_size(row['resize']['current'])} -> {_size(row['resize']['final'])}"
             yield f"{stamp(row['time'])}  {move}: {row['outcome']}: {row['detail']}"
             continue
-        move = f"{row['knob']} {row['from']} -> {row['to']}"
+        if "placing" in row:
+            move = f"variants {_moves(row['placing']) or 'as they were'}"
+        else:
+            move = f"{row['knob']} {row['from']} -> {row['to']}"
         detail = f": {row['detail']}" if row.get("detail") else ""
         yield f"{stamp(row['time'])}  {move}: {row['outcome']}{detail}"
 

@@ -1,22 +1,22 @@
 """The decision journal's rows: one schema for live, simulated and replayed runs (README.md).
 
-Reads: turns and writes as they happen, or rows. Gives: rows, or turns and writes again. Never: a
-file (journal_file.py has that), nor a fact twice that did not change.
+Reads: turns and writes as they happen. Gives: rows; reader.py makes turns and writes of them again.
+Never: a file (journal_file.py has that), nor a fact twice that did not change.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 import charon_operator
 from charon_operator import ports, settings
+from charon_operator.model import gpu_json
 from charon_operator.model import memory as memories
 from charon_operator.model.app import ChargedApp
 from charon_operator.model.decision import Decision, Resize
-from charon_operator.model.facts import AppFacts, Broken, Outcome
-from charon_operator.model.memory import Action, FleetMemory
-from charon_operator.model.policy import ControlPolicy
-from charon_operator.model.workload import Absent, Key, Workload
+from charon_operator.model.facts import AppFacts, Outcome
+from charon_operator.model.memory import FleetMemory
+from charon_operator.model.placing import Placing, Supply
+from charon_operator.model.workload import Key, Target
 from charon_operator.record import encoding
 from charon_operator.record.encoding import (
     decision_to_json,
@@ -24,9 +24,25 @@ from charon_operator.record.encoding import (
     facts_to_json,
     resize_to_json,
 )
+from charon_operator.record.placing_encoding import (
+    NOTHING,
+    placing_to_json,
+    supply_to_json,
+    variant_to_json,
+)
+from charon_operator.record.reader import (
+    VERSION,
+    Placed,
+    Reader,
+    Resized,
+    Row,
+    Start,
+    Turn,
+    Write,
+)
 
-VERSION: Final = 3
-Row = Mapping[str, Any]
+# Turn id, time, and the rows of a turn so far.
+_Place = tuple[str, float, list[Row]]
 
 
 class Recorder:
@@ -43,12 +59,15 @@ class Recorder:
         self._idle = idle
         self._identity = identity
         self._ref = 0
-        self._known: dict[tuple[str, Key], tuple[object, int]] = {}
+        self._known: dict[tuple[str, Key | Target], tuple[object, int]] = {}
+        # What the newest row of a supply said, with its number.
+        self._supply = (NOTHING, 0)
 
     def start(self, now_s: float, safety: settings.Safety, memory: FleetMemory) -> None:
         """Begin anew: what follows can be replayed from here, without anything before."""
         self._ref = 0
         self._known.clear()
+        self._supply = (NOTHING, 0)
         if self._idle:
             return
         content = {
@@ -66,6 +85,7 @@ class Recorder:
         facts: Sequence[AppFacts],
         outcomes: Sequence[Outcome],
         forgotten: Sequence[Key] = (),
+        supply: Supply | None = None,
     ) -> None:
         """Record a turn: what was known of each app and what was decided, in the turn's order.
 
@@ -75,6 +95,7 @@ class Recorder:
             facts: as given to the turn.
             outcomes: one for each of `facts`, in their order.
             forgotten: apps that were dropped from memory since the turn before.
+            supply: as given to the turn.
         """
         if self._idle:
             return
@@ -84,6 +105,8 @@ class Recorder:
             self._entry(place, one, outcome) for one, outcome in zip(facts, outcomes, strict=True)
         ]
         content: dict[str, Any] = {"apps": entries}
+        if supply is not None:
+            content["supply"] = self._supplied(place, supply)
         if forgotten:
             content["forget"] = [str(key) for key in forgotten]
             for key in forgotten:
@@ -122,46 +145,103 @@ class Recorder:
         }
         self._sink.append([_row("resize", now_s, turn_id, content)])
 
-    def _entry(
-        self, place: tuple[str, float, list[Row]], facts: AppFacts, outcome: Outcome
-    ) -> dict[str, Any]:
+    def place(
+        self,
+        turn_id: str,
+        now_s: float,
+        outcome: Outcome,
+        placing: Placing,
+        result: ports.WriteResult,
+    ) -> None:
+        """Record what of a step between variants was tried with one outcome.
+
+        Args:
+            turn_id: of the turn that decided on it.
+            now_s: what `turn.placed` was told.
+            outcome: of the turn.
+            placing: what `turn.placed` was told.
+            result: of its writes.
+        """
+        if self._idle:
+            return
+        content = {
+            "app": str(outcome.key),
+            "decisionId": outcome.decision.decision_id,
+            "placing": placing_to_json(placing),
+            "outcome": result.outcome.value,
+            "detail": result.detail,
+        }
+        self._sink.append([_row("place", now_s, turn_id, content)])
+
+    def _entry(self, place: _Place, facts: AppFacts, outcome: Outcome) -> dict[str, Any]:
         key = facts.key
-        return {
+        # Apps share policies: one row each, not one an app.
+        shared = key if facts.policy is None else facts.policy.key
+        found = {
             "app": str(key),
             "spec": self._reference(place, "spec", key, facts.app),
-            "policy": self._reference(place, "policy", key, facts.policy),
+            "policy": self._reference(place, "policy", shared, facts.policy),
             "workload": self._reference(place, "workload", key, facts.workload),
             **encoding.variables_to_json(facts),
             **encoding.outcome_to_json(outcome),
         }
+        if facts.variants:
+            found["variants"] = self._variants(place, facts)
+        return found
+
+    def _variants(self, place: _Place, facts: AppFacts) -> dict[str, Any]:
+        assert isinstance(facts.app, ChargedApp)
+        found = {}
+        for target, (name, one) in zip(facts.app.targets, facts.variants.items(), strict=True):
+            workload = self._reference(place, "workload", target, one.workload)
+            need = self._reference(place, "need", target, one.need)
+            found[name] = variant_to_json(one, workload, need)
+        return found
 
     def _reference(
-        self, place: tuple[str, float, list[Row]], kind: str, key: Key, value: Any
+        self, place: _Place, kind: str, owner: Key | Target, value: object
     ) -> int | None:
         """The number of the row that says this; the row is made when there is none."""
         if value is None:
             return None
-        # Apps share policies: one row each, not one an app.
-        slot = (kind, value.key if kind == "policy" else key)
+        slot = (kind, owner)
         known = self._known.get(slot)
         if known is not None and (known[0] is value or known[0] == value):
             return known[1]
+        ref = self._refer(place, kind, _ENCODE[kind](value))
+        self._known[slot] = (value, ref)
+        return ref
+
+    def _supplied(self, place: _Place, supply: Supply) -> int:
+        """The number of the row that brings the supply to this; made when there is none."""
+        before, ref = self._supply
+        changed = supply_to_json(before, supply)
+        if changed or not ref:
+            ref = self._refer(place, "supply", changed)
+        self._supply = (supply, ref)
+        return ref
+
+    def _refer(self, place: _Place, kind: str, content: Row) -> int:
+        """Make a row that others refer to, and number it."""
         turn_id, now_s, rows = place
         self._ref += 1
-        content = {"ref": self._ref, **_ENCODE[kind](value)}
-        rows.append(_row(kind, now_s, turn_id, content))
-        self._known[slot] = (value, self._ref)
+        rows.append(_row(kind, now_s, turn_id, {"ref": self._ref, **content}))
         return self._ref
 
     def _forget(self, key: Key) -> None:
-        self._known.pop(("spec", key), None)
+        spec, _ = self._known.pop(("spec", key), (None, 0))
         self._known.pop(("workload", key), None)
+        if isinstance(spec, ChargedApp):
+            for target in spec.targets:
+                self._known.pop(("workload", target), None)
+                self._known.pop(("need", target), None)
 
 
 _ENCODE: Final[dict[str, Any]] = {
     "spec": encoding.app_to_json,
     "policy": encoding.policy_to_json,
     "workload": encoding.workload_to_json,
+    "need": lambda need: {"need": gpu_json.need_to_json(need)},
 }
 
 
@@ -169,132 +249,9 @@ def _row(kind: str, now_s: float, turn_id: str, content: Mapping[str, Any]) -> R
     return {"v": VERSION, "kind": kind, "time": now_s, "turn": turn_id, **content}
 
 
-@dataclass(frozen=True, slots=True)
-class Start:
-    """Everything before is forgotten; this is what was remembered and which bounds held."""
-
-    now_s: float
-    safety: settings.Safety
-    memory: FleetMemory
-
-
-@dataclass(frozen=True, slots=True)
-class Turn:
-    """A turn: what it was given, and the decisions it made, as `decision_to_json` has them.
-
-    Attributes:
-        resizes: as `resize_to_json` has them; None for an app whose pods are not resized.
-    """
-
-    turn_id: str
-    now_s: float
-    facts: tuple[AppFacts, ...]
-    decisions: tuple[Mapping[str, Any], ...]
-    forgotten: tuple[Key, ...] = ()
-    resizes: tuple[Mapping[str, Any] | None, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Write:
-    """A write that was tried, and what came of it; its decision may be of before the `start`."""
-
-    turn_id: str
-    key: Key
-    decision_id: str
-    action: Action
-    outcome: ports.WriteOutcome
-    detail: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Resized:
-    """A resize of a pod that was tried, and what came of it."""
-
-    turn_id: str
-    now_s: float
-    key: Key
-    resize: Resize
-    outcome: ports.WriteOutcome
-    detail: str = ""
-
-
-class Reader:
-    """Turns rows, in their order, into what happened."""
-
-    def __init__(self) -> None:
-        self._apps: dict[int, ChargedApp | Broken] = {}
-        self._policies: dict[int, ControlPolicy | Broken] = {}
-        self._workloads: dict[int, Workload | Absent] = {}
-
-    def read(self, row: Row) -> Start | Turn | Write | Resized | None:
-        """Read the next row; None when only other rows refer to it.
-
-        Raises:
-            ValueError: the row is of another schema, or refers to a row that is not there.
-        """
-        if row.get("v") != VERSION:
-            raise ValueError(f"a row of schema {row.get('v')!r}; this program reads {VERSION}")
-        try:
-            return self._read(row)
-        except KeyError as error:
-            raise ValueError(f"a {row.get('kind')} row without {error}") from None
-
-    def _read(self, row: Row) -> Start | Turn | Write | Resized | None:
-        match row["kind"]:
-            case "start":
-                return self._start(row)
-            case "spec":
-                self._apps[row["ref"]] = encoding.app_from_json(row)
-            case "policy":
-                self._policies[row["ref"]] = encoding.policy_from_json(row)
-            case "workload":
-                self._workloads[row["ref"]] = encoding.workload_from_json(row)
-            case "turn":
-                return self._turn(row)
-            case "write":
-                return self._write(row)
-            case "resize":
-                return self._resized(row)
-        return None
-
-    def _start(self, row: Row) -> Start:
-        for held in (self._apps, self._policies, self._workloads):
-            held.clear()
-        safety = settings.Safety.model_validate(row["safety"])
-        return Start(row["time"], safety, memories.load(row["memory"]))
-
-    def _turn(self, row: Row) -> Turn:
-        return Turn(
-            turn_id=row["turn"],
-            now_s=row["time"],
-            facts=tuple(self._facts(entry) for entry in row["apps"]),
-            decisions=tuple(entry["decision"] for entry in row["apps"]),
-            forgotten=tuple(encoding.key(text) for text in row.get("forget", ())),
-            resizes=tuple(entry.get("resize") for entry in row["apps"]),
-        )
-
-    def _facts(self, entry: Mapping[str, Any]) -> AppFacts:
-        policy, workload = entry["policy"], entry["workload"]
-        return AppFacts(
-            app=self._apps[entry["spec"]],
-            policy=None if policy is None else self._policies[policy],
-            workload=None if workload is None else self._workloads[workload],
-            **encoding.variables_from_json(entry),
-        )
-
-    def _write(self, row: Row) -> Write:
-        key, action = encoding.key(row["app"]), Action(row["time"], row["from"], row["to"])
-        outcome = ports.WriteOutcome(row["outcome"])
-        return Write(row["turn"], key, row["decisionId"], action, outcome, row["detail"])
-
-    def _resized(self, row: Row) -> Resized:
-        key, resize = encoding.key(row["app"]), encoding.resize_from_json(row["resize"])
-        outcome = ports.WriteOutcome(row["outcome"])
-        return Resized(row["turn"], row["time"], key, resize, outcome, row["detail"])
-
-
 __all__ = [
     "VERSION",
+    "Placed",
     "Reader",
     "Recorder",
     "Resized",
@@ -304,5 +261,6 @@ __all__ = [
     "decision_to_json",
     "facts_from_json",
     "facts_to_json",
+    "placing_to_json",
     "resize_to_json",
 ]

@@ -201,6 +201,14 @@ _FAMILIES: Final[Mapping[Metric, tuple[str, tuple[str, ...]]]] = {
     Metric.CURRENT_CPU: ("CPU that pods were last meant to have, in cores.", _APP),
     Metric.DESIRED_MEMORY: ("Memory that a pod is to have, in bytes, after limits.", _APP),
     Metric.UNSETTLED_RESIZES: ("Pods that do not have what they were asked to take.", _APP),
+    Metric.VARIANT_REPLICAS: (
+        "Replicas of a variant: asked for, ready, without a node (waiting), aimed at (goal).",
+        (*_APP, "variant", "kind"),
+    ),
+    Metric.PLACEMENT_FEASIBLE: (
+        "1: the variants that are wanted can be had, 0: they cannot.",
+        _APP,
+    ),
     Metric.INDICATOR_VALUE: ("Value of an indicator, in its own unit.", _INDICATOR),
     Metric.INDICATOR_AGE: ("Age of the oldest sample that a value stands on.", _INDICATOR),
     Metric.INDICATOR_MISSING: ("1: an indicator has no usable value.", (*_INDICATOR, "reason")),
@@ -222,6 +230,7 @@ def _samples(view: View, now_s: float) -> Iterator[tuple[Metric, list[str], floa
     if decision.raw is not None:
         yield Metric.RAW_REPLICAS, app, decision.raw
     yield from _sizes(view, app)
+    yield from _variants(view, app)
     for name, one in facts.readings.items():
         if isinstance(one, Reading):
             yield Metric.INDICATOR_VALUE, [*app, name], one.value
@@ -248,6 +257,17 @@ def _sizes(view: View, app: list[str]) -> Iterator[tuple[Metric, list[str], floa
     if sizes is not None:
         unsettled = sum(pod.resizing is not Resizing.SETTLED for pod in sizes.sized)
         yield Metric.UNSETTLED_RESIZES, app, unsettled
+
+
+def _variants(view: View, app: list[str]) -> Iterator[tuple[Metric, list[str], float]]:
+    placing = view.outcome.placing
+    if placing is None:
+        return
+    for one in placing.variants:
+        for kind in ("asked", "ready", "waiting", "goal"):
+            yield Metric.VARIANT_REPLICAS, [*app, one.name, kind], getattr(one, kind)
+    if placing.feasible is not None:
+        yield Metric.PLACEMENT_FEASIBLE, app, placing.feasible
 
 
 def _labels(key: Key) -> list[str]:

@@ -4,8 +4,10 @@ Reads: a `Standing` and the status as it is. Gives: the status as it should be, 
 merge patch that is worth a write, or None. Never: a write because a number moved within its band.
 """
 
+import dataclasses
 import math
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from charon_operator.model import quantity
@@ -13,11 +15,12 @@ from charon_operator.model.app import ChargedApp
 from charon_operator.model.body import micro_time
 from charon_operator.model.decision import Decision
 from charon_operator.model.facts import ObjectiveState
+from charon_operator.model.placing import Placing
 from charon_operator.model.sizes import Size
 from charon_operator.model.workload import Workload
 from charon_operator.names import ConditionType, Reason
 from charon_operator.record import conditions
-from charon_operator.record.conditions import Standing
+from charon_operator.record.conditions import Aspect, Standing
 
 Json = dict[str, Any]
 Status = Mapping[str, Any]
@@ -31,7 +34,11 @@ _BAND_PERCENT: Final = 10
 _COVERAGE_BAND_PERCENT: Final = 50
 # An objective that was missed a thousandfold is not more missed at each further percent.
 _LOWEST_PERCENT: Final = -1000
-_MOVES: Final = (Reason.RAISED.value, Reason.LOWERED.value)
+_MOVES: Final = (Reason.RAISED.value, Reason.LOWERED.value, Reason.EXCHANGED.value)
+# Of an app for which one of these is said of Actuating, a move is told and not made.
+_NOT_MADE: Final = (Reason.ADVISING.value, Reason.FORCED_ADVISORY.value)
+# What is served and wanted, which changes with the load: `640 of 812.5 units a second`.
+_UNITS: Final = re.compile(r"\S+(?: of \S+)?(?= (?:units )?a second)")
 # Between these the pods are on their way; telling the difference is not worth a write of its own.
 _ON_THE_WAY: Final = (Reason.WRITING.value, Reason.WAITING_FOR_PODS.value)
 
@@ -46,9 +53,9 @@ def compose(standing: Standing, previous: Status, now_s: float) -> Json:
         now_s: seconds since 1970.
     """
     outcome, facts = standing.outcome, standing.facts
-    conflict = outcome.conflict
+    conflict, placement = outcome.conflict, _placement(standing, previous)
     found = conditions.dated(
-        conditions.aspects(standing),
+        _in_its_words(conditions.aspects(standing), outcome.placing, placement),
         _items(previous, "conditions"),
         outcome.generation,
         _time(now_s),
@@ -63,6 +70,7 @@ def compose(standing: Standing, previous: Status, now_s: float) -> Json:
         "objectives": _objectives(outcome.objectives, _items(previous, "objectives")),
         "replicas": replicas,
         "resources": _resources(standing, previous.get("resources")),
+        "placement": placement,
         "pendingAction": None,
         "lastDecision": _last_decision(standing, previous.get("lastDecision"), now_s),
         "conflicts": []
@@ -129,7 +137,23 @@ def _state(status: Status) -> tuple[object, ...]:
     # A size that is wanted outlives a restart only in the status, so it is told before it is given.
     found = status.get("resources")
     size = [found.get(name) for name in ("cpu", "memory")] if isinstance(found, Mapping) else None
-    return status.get("observedGeneration"), told, status.get("conflicts") or None, size
+    generation, conflicts = status.get("observedGeneration"), status.get("conflicts") or None
+    return generation, told, conflicts, size, _step(status)
+
+
+def _step(status: Status) -> tuple[object, ...]:
+    """The replicas of variants, and the last step between them: no intent tells it before."""
+    placement, decision = status.get("placement"), status.get("lastDecision")
+    if not isinstance(placement, Mapping):
+        return ()
+    asked = tuple((one.get("name"), one.get("asked")) for one in _items(placement, "variants"))
+    advises = any(
+        item.get("type") == ConditionType.ACTUATING and item.get("reason") in _NOT_MADE
+        for item in _items(status, "conditions")
+    )
+    if not isinstance(decision, Mapping) or status.get("conflicts") or advises:
+        return (asked,)
+    return asked, decision.get("decisionId") if decision.get("reason") in _MOVES else None
 
 
 def _pods(status: Status) -> tuple[object, ...]:
@@ -171,11 +195,51 @@ def _size(size: Size) -> Json:
     return found
 
 
+def _placement(standing: Standing, previous: Status) -> Any:
+    """How the variants stand; what is not known at this turn is told as it was."""
+    app, placing, before = standing.facts.app, standing.outcome.placing, previous.get("placement")
+    if not isinstance(app, ChargedApp) or app.spec.placement is None:
+        return None
+    if placing is None:
+        return before
+    told = ("name", "asked", "ready", "waiting", "goal")
+    found: Json = {
+        "variants": [{name: getattr(one, name) for name in told} for one in placing.variants],
+        "capacity": quantity.render(round(placing.capacity, 3)),
+        "reason": str(placing.reason),
+        "message": placing.message,
+    }
+    if placing.wanted is not None:
+        found["wanted"] = quantity.render(round(placing.wanted, 3))
+    same = previous.get("observedGeneration") == standing.outcome.generation
+    return before if same and _stands_the_same(before, found) else found
+
+
+def _stands_the_same(before: Any, found: Json) -> bool:
+    """Whether nothing but the units a second is another."""
+    if not isinstance(before, Mapping) or ("wanted" in before) != ("wanted" in found):
+        return False
+    words = _UNITS.sub("", str(before.get("message"))) == _UNITS.sub("", found["message"])
+    return words and all(before.get(name) == found[name] for name in ("variants", "reason"))
+
+
+def _in_its_words(
+    found: Sequence[Aspect], placing: Placing | None, placement: Any
+) -> Iterator[Aspect]:
+    """The aspects; that of the variants says what is said beside their counts."""
+    for aspect in found:
+        if placing is not None and aspect.kind is ConditionType.PLACEMENT_FEASIBLE:
+            yield dataclasses.replace(aspect, message=placement["message"])
+        else:
+            yield aspect
+
+
 def _last_decision(standing: Standing, before: Any, now_s: float) -> Any:
     decision = standing.outcome.decision
     known: Mapping[str, Any] = before if isinstance(before, Mapping) else {}
-    # A move is told by its intent.
-    if standing.outcome.problem is not None or decision.moves:
+    # A move is told by its intent, but for a step between variants, which has none.
+    told_before = decision.moves and standing.outcome.placing is None
+    if standing.outcome.problem is not None or told_before:
         return before
     # What stands behind the present count is kept until something else does.
     if known and decision.reason is Reason.UNCHANGED:

@@ -17,14 +17,12 @@ import time
 from dataclasses import replace
 
 from charon_operator.decide import allocate
-from charon_operator.decide.claims import Claim
 from charon_operator.decide.inventory import Stock
-from charon_operator.decide.mix import Patience
+from charon_operator.model.claim import Claim
 from charon_operator.names import GrantReason
 from tests.decide import gpus
 
 PROMISED_S = 1.0
-PATIENCE = Patience()
 _NOW_S = 10_000.0
 # Product, GPUs of a node, capacity of one in units a second, cost of one.
 KINDS = (
@@ -77,7 +75,7 @@ def _claim(number: int, chance: random.Random) -> Claim:
 def settled(found: list[Claim], empty: Stock, chance: random.Random) -> tuple[list[Claim], Stock]:
     """The same apps where half of them were there first, and the demand has changed since."""
     first = found[: len(found) // 2]
-    grants = allocate.allocate(first, empty, _NOW_S, PATIENCE)
+    grants = allocate.allocate(first, empty, _NOW_S)
     left = empty.copy()
     known = []
     for claim in first:
@@ -103,7 +101,7 @@ def main() -> None:
     wall, cpu = [], []
     for _ in range(given.repeats):
         start, busy = time.perf_counter(), time.process_time()
-        grants = allocate.allocate(found, left, _NOW_S, PATIENCE)
+        grants = allocate.allocate(found, left, _NOW_S)
         wall.append(time.perf_counter() - start)
         cpu.append(time.process_time() - busy)
     median = statistics.median(cpu)

@@ -30,7 +30,7 @@ def found(text: str, *more: str) -> list[tuple[int, str, str]]:
 def test_examples_are_good() -> None:
     result = validate(ROOT / "examples")
     assert result.exit_code == 0, result.output
-    assert result.output == "6 resources are good.\n"
+    assert result.output == "8 resources are good.\n"
 
 
 @pytest.mark.parametrize("row", bad_input.ROWS, ids=lambda row: row.id)

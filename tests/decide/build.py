@@ -8,6 +8,7 @@ from charon_operator.loop.turn import Moment, TurnResult, acted, turn
 from charon_operator.model.app import ChargedApp
 from charon_operator.model.facts import AppFacts, Outcome
 from charon_operator.model.memory import Action, FleetMemory
+from charon_operator.model.placing import Supply
 from charon_operator.model.policy import ControlPolicy
 from charon_operator.model.reading import Missing, MissingReason, Reading, Sampled
 from charon_operator.model.workload import Key, Target, Workload
@@ -126,9 +127,10 @@ def turns(
     now_s: float,
     memory: FleetMemory | None = None,
     safety: Safety = SAFETY,
+    supply: Supply | None = None,
 ) -> TurnResult:
     """A turn of several apps."""
-    return turn(memory or FleetMemory(), Moment(f"turn-{now_s}", now_s), given, safety)
+    return turn(memory or FleetMemory(), Moment(f"turn-{now_s}", now_s), given, safety, supply)
 
 
 def tried(outcome: Outcome, now_s: float) -> Action:

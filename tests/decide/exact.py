@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 
 from charon_operator.decide import mix
-from charon_operator.decide.claims import Claim
 from charon_operator.decide.inventory import Stock
-from charon_operator.decide.mix import Aim, Counts, Variant
+from charon_operator.decide.mix import Aim
+from charon_operator.model.claim import Claim, Counts, Variant
 from charon_operator.model.workload import Key
 
 Shares = Mapping[Key, Counts]

@@ -1,8 +1,8 @@
 """Nodes, needs and variants for tests of placement: small, whole, and changed by keyword."""
 
 from charon_operator.decide.inventory import Inventory, Stock
-from charon_operator.decide.mix import Variant
 from charon_operator.model.body import Requirement
+from charon_operator.model.claim import Variant
 from charon_operator.model.gpu import NAME_FIELD, Need, Node, Pod, Standing, Taint, Toleration
 from charon_operator.model.workload import Key, Target
 from charon_operator.names import LABEL_GPU_PRODUCT

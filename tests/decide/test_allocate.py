@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from charon_operator.decide import allocate
-from charon_operator.decide.claims import Claim, Grant
+from charon_operator.decide.claims import Grant
 from charon_operator.decide.inventory import Stock
-from charon_operator.decide.mix import Patience
+from charon_operator.model.claim import Claim, Patience
 from charon_operator.model.workload import Key
 from charon_operator.names import GrantReason
 from tests.decide import gpus
@@ -28,7 +28,7 @@ ONE = gpus.need(gpu=1)
 def claim(name: str, wanted: float | None, **changes: Any) -> Claim:
     """An app whose one variant serves 100 a GPU, and whose mix has been as it is for long."""
     variants = changes.pop("variants", None) or (gpus.variant("gpu", ONE, **changes.pop("of", {})),)
-    whole = Claim(gpus.key(name), 10.0, wanted, 0.0, variants, since_s=0.0)
+    whole = Claim(gpus.key(name), 10.0, wanted, 0.0, variants, since_s=0.0, patience=PATIENCE)
     return replace(whole, **changes)
 
 
@@ -47,7 +47,7 @@ def granted(stock: Stock, *claims: Claim) -> dict[Key, Grant]:
         for variant in one.variants:
             for node in one.held.get(variant.name, ()):
                 left.put(node, variant.need.requests)
-    return allocate.allocate(claims, left, NOW_S, PATIENCE)
+    return allocate.allocate(claims, left, NOW_S)
 
 
 def counts(found: Mapping[str, Grant]) -> dict[str, int]:

@@ -6,10 +6,9 @@ from dataclasses import replace
 import pytest
 
 from charon_operator.decide import allocate, handover
-from charon_operator.decide.claims import Claim
-from charon_operator.decide.handover import Handover, Standing
+from charon_operator.decide.handover import Standing, seen, toward
 from charon_operator.decide.inventory import Inventory
-from charon_operator.decide.mix import Counts, Patience, Variant
+from charon_operator.model.claim import Claim, Counts, Handover, Patience, Variant
 from charon_operator.model.placing import Holding
 from charon_operator.model.workload import Target
 from tests.decide import gpus
@@ -168,9 +167,12 @@ def test_upstreams_model_swap_follows_from_what_its_two_models_serve() -> None:
     def target(queue: float, since_s: float, now_s: float, saving: float = 0.15) -> Counts:
         held = {name: one.holding.nodes for name, one in play.standings().items()}
         wanted = 500.0 + queue / 60.0
-        app = Claim(gpus.key(), 10.0, wanted, 0.95, (FP32, FP16), held, since_s=since_s)
+        patience = Patience(saving, 300.0)
+        app = Claim(
+            gpus.key(), 10.0, wanted, 0.95, (FP32, FP16), held, since_s=since_s, patience=patience
+        )
         free = play.inventory.stock()
-        return allocate.allocate([app], free, now_s, Patience(saving, 300.0))[app.key].counts
+        return allocate.allocate([app], free, now_s)[app.key].counts
 
     assert target(6000.0, 0.0, 10.0) == {"fp32": 1, "fp16": 0}
     swapped = target(6001.0, 0.0, 10.0)
@@ -185,51 +187,60 @@ def stuck(pending: int, gated: int = 0) -> dict[str, Standing]:
     return {"fp16": Standing(2, 2 - pending - gated, Holding(("n",) * (2 - pending), pending))}
 
 
+def watched(way: Handover, *times: tuple[int, float]) -> Handover:
+    """What becomes of it while so many pods are without a node, at these times."""
+    for pending, now_s in times:
+        way = seen(way, stuck(pending), now_s, DEADLINE_S)
+    return way
+
+
 START, TARGET = {"fp16": 1}, {"fp16": 2}
 ARRIVED = {"fp16": Standing(2, 2, Holding(("n", "n")))}
 
 
 def test_pods_without_a_node_past_the_deadline_turn_a_handover_back() -> None:
-    way = Handover(START, START).toward(TARGET, 0.0)
-    way = way.seen(stuck(1), 10.0, DEADLINE_S).seen(stuck(1), 129.0, DEADLINE_S)
+    way = watched(toward(Handover(START, START), TARGET, 0.0), (1, 10.0), (1, 129.0))
     assert (way.target, way.stuck_since_s) == (TARGET, 10.0)
-    way = way.seen(stuck(1), 130.0, DEADLINE_S)
+    way = watched(way, (1, 130.0))
     assert (way.target, way.failed, way.retry_at_s) == (START, TARGET, 370.0)
-    assert way.toward(TARGET, 369.0).target == START, "not tried again before its time"
-    assert way.toward({"fp16": 3}, 200.0) == Handover(START, {"fp16": 3}), "another one may be"
+    assert toward(way, TARGET, 369.0).target == START, "not tried again before its time"
+    another = toward(way, {"fp16": 3}, 200.0)
+    assert another.target == {"fp16": 3}, "another one may be"
+    assert toward(another, TARGET, 369.0) == another, "and the failed one is not forgotten over it"
 
 
 def test_every_failure_of_a_target_doubles_the_wait() -> None:
     way, now_s, waits = Handover(START, TARGET), 0.0, []
     for _ in range(6):
-        way = way.seen(stuck(1), now_s, DEADLINE_S).seen(stuck(1), now_s + DEADLINE_S, DEADLINE_S)
+        way = watched(way, (1, now_s), (1, now_s + DEADLINE_S))
         waits.append(way.retry_at_s - now_s - DEADLINE_S)
         now_s = way.retry_at_s
-        way = way.toward(TARGET, now_s)
+        way = toward(way, TARGET, now_s)
     assert waits == [240.0, 480.0, 960.0, 1920.0, 3600.0, 3600.0]
-    assert way.seen(ARRIVED, now_s, DEADLINE_S) == Handover(TARGET, TARGET), (
+    assert seen(way, ARRIVED, now_s, DEADLINE_S) == Handover(TARGET, TARGET), (
         "forgotten once it came"
     )
 
 
 def test_a_pod_that_finds_its_node_in_time_stops_the_clock() -> None:
-    way = Handover(START, TARGET).seen(stuck(1), 0.0, DEADLINE_S).seen(stuck(0), 60.0, DEADLINE_S)
-    assert way.seen(stuck(1), 130.0, DEADLINE_S).target == TARGET
+    way = watched(Handover(START, TARGET), (1, 0.0), (0, 60.0), (1, 130.0))
+    assert way.target == TARGET
 
 
 def test_pods_that_wait_to_be_admitted_are_no_failure() -> None:
     gated = {"fp16": Standing(2, 1, Holding(("n",), gated=1))}
     way = Handover(START, TARGET)
     for now_s in (0.0, 1e6):
-        way = way.seen(gated, now_s, DEADLINE_S)
+        way = seen(way, gated, now_s, DEADLINE_S)
     assert way == Handover(START, TARGET)
 
 
 def test_where_there_is_nothing_to_go_back_to_it_stays() -> None:
-    way = Handover(START, START).seen(stuck(1), 0.0, DEADLINE_S).seen(stuck(1), 1e6, DEADLINE_S)
+    way = watched(Handover(START, START), (1, 0.0), (1, 1e6))
     assert (way.target, way.failed) == (START, None)
 
 
 def test_a_mix_that_came_about_is_what_the_next_falls_back_on() -> None:
-    way = Handover(START, TARGET).seen(ARRIVED, 0.0, DEADLINE_S).toward({"fp16": 3}, 1.0)
+    way = seen(Handover(START, TARGET), ARRIVED, 0.0, DEADLINE_S)
+    way = toward(way, {"fp16": 3}, 1.0)
     assert (way.start, way.target) == (TARGET, {"fp16": 3})

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from charon_operator.decide import mix
-from charon_operator.decide.mix import Aim, Counts, Mix, Patience, Variant
+from charon_operator.decide.mix import Aim, Mix
+from charon_operator.model.claim import Counts, Patience, Variant
 from tests.decide import gpus
 
 ONE = gpus.need(gpu=1)

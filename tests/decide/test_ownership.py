@@ -8,7 +8,8 @@ import pytest
 from charon_operator import names
 from charon_operator.decide import ownership, recall
 from charon_operator.model import body
-from charon_operator.model.memory import AppMemory, Written
+from charon_operator.model.claim import Written
+from charon_operator.model.memory import AppMemory
 from charon_operator.model.workload import Rival
 from tests.decide import build
 
@@ -34,7 +35,7 @@ TWIN = Rival("ChargedApp", "workload", "twin", created_at_s=APP.created_at_s, ui
     ],
 )
 def test_rivals_stop_us_in_a_fixed_order(rivals: tuple[Rival, ...], reason: str | None) -> None:
-    found = ownership.conflict(APP, build.workload(3), rivals, MEMORY)
+    found = ownership.conflict(APP, [build.workload(3)], rivals, MEMORY)
     assert (found and found.reason.value) == reason
 
 
@@ -51,12 +52,12 @@ def test_rivals_stop_us_in_a_fixed_order(rivals: tuple[Rival, ...], reason: str 
 )
 def test_app_that_claims_nothing_has_no_conflict(changes: dict[str, Any]) -> None:
     target = build.workload(3, controlled_by="Rollout web")
-    assert ownership.conflict(build.app(**changes), target, (HPA, OLDER), MEMORY) is None
+    assert ownership.conflict(build.app(**changes), [target], (HPA, OLDER), MEMORY) is None
 
 
 def test_controlling_owner_is_named() -> None:
     target = build.workload(3, controlled_by="Rollout web")
-    found = ownership.conflict(APP, target, (), MEMORY)
+    found = ownership.conflict(APP, [target], (), MEMORY)
     assert found is not None
     assert found.manager == "Rollout web"
 
@@ -67,7 +68,7 @@ def reverted(
     """We wrote 8 on generation 5, and the target shows 3 again."""
     memory = replace(memory, written=Written(8, 5))
     target = build.workload(3, generation=generation, last_scaler=manager)
-    return ownership.watched(memory, APP, target, now_s, build.SAFETY)
+    return ownership.watched(memory, APP, [target], now_s, build.SAFETY)
 
 
 def test_second_revert_within_ten_minutes_makes_us_yield() -> None:
@@ -77,7 +78,7 @@ def test_second_revert_within_ten_minutes_makes_us_yield() -> None:
     twice = reverted(once, 1599.0, generation=7)
     assert twice.yielded is not None
     assert twice.yielded.manager == "argocd"
-    found = ownership.conflict(APP, build.workload(3), (), twice)
+    found = ownership.conflict(APP, [build.workload(3)], (), twice)
     assert found is not None
     assert found.manager == "argocd"
 
@@ -107,7 +108,7 @@ def yielded() -> AppMemory:
 
 def watch(memory: AppMemory, now_s: float, replicas: int = 3, generation: int = 1) -> AppMemory:
     app = build.app(generation=generation)
-    return ownership.watched(memory, app, build.workload(replicas), now_s, build.SAFETY)
+    return ownership.watched(memory, app, [build.workload(replicas)], now_s, build.SAFETY)
 
 
 def test_new_generation_of_the_app_releases_at_once() -> None:
@@ -145,12 +146,12 @@ def told(**changes: Any) -> dict[str, Any]:
 def met(status: dict[str, Any]) -> AppMemory:
     past = body.past(status, 1000.0)
     fresh = recall.meet(None, "uid", build.workload(3), past, 1000.0)
-    return ownership.watched(fresh, APP, build.workload(3), 1000.0, build.SAFETY)
+    return ownership.watched(fresh, APP, [build.workload(3)], 1000.0, build.SAFETY)
 
 
 def test_yielding_outlives_a_restart_for_thirty_quiet_minutes() -> None:
     fresh = met(told())
-    found = ownership.conflict(APP, build.workload(3), (), fresh)
+    found = ownership.conflict(APP, [build.workload(3)], (), fresh)
     assert found is not None
     assert (found.reason, found.manager) == ("RevertedByManager", "argocd")
     assert watch(fresh, 1000.0 + 1799).yielded is not None

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from charon_operator.model.app import Direction
+from charon_operator.model.hold import Direction
 from tests.faults import apifault, harness, manifests
 from tests.faults.lengths import LENGTHS
 from tests.testbed_fixtures import wait_until

@@ -21,6 +21,7 @@ from charon_operator.lab import (
 )
 from charon_operator.lab.story import Story
 from tests.lab import stream
+from tests.loop import placed_world
 
 
 def run(seed: int = 0, **changes) -> tuple[simulate.Run, Story]:
@@ -86,7 +87,7 @@ def test_journal_when_its_last_line_was_cut_then_the_rest_is_replayed(tmp_path) 
     ("text", "words"),
     [
         ("", "no start row"),
-        ('{"v": 3, "kind": "turn", "time": 1, "turn": "a", "apps": []}\n', "no start row"),
+        ('{"v": 4, "kind": "turn", "time": 1, "turn": "a", "apps": []}\n', "no start row"),
         ('{"v": 99, "kind": "turn"}\n', "not a row of a journal"),
     ],
 )
@@ -285,6 +286,7 @@ def test_query_that_the_simulator_does_not_know_when_played_then_is_named() -> N
         simulate.run(app, one.policy, stream.scene())
 
 
+PLACED = {"kind": "ChargedApp", **placed_world.placed_app(policyRef={"name": "stream"})}
 BROKEN = {
     "no app": ("kind: ControlPolicy\n", "needs one ChargedApp"),
     "no policy": (
@@ -293,6 +295,10 @@ BROKEN = {
     ),
     "no yaml": ("a: [", "is not YAML"),
     "bad app": ("kind: ChargedApp\nspec: {}\n", "spec.policyRef"),
+    "variants": (
+        f"{(stream.EXAMPLE / '2-policy.yaml').read_text()}---\n{json.dumps(PLACED)}",
+        "spec.placement: variants cannot be played",
+    ),
     "list as metadata": ("kind: Deployment\nmetadata: [a]\n", "metadata of Deployment must be"),
     "text as spec": ("kind: Deployment\nspec: a\n", "spec of Deployment must be a mapping"),
     "replicas in letters": (

@@ -214,9 +214,9 @@ class World:
 
     def __init__(self, count: int = 1, **configured: Any) -> None:
         self.clock, self.leader, self.journal = Clock(), Leader(), Keeper()
-        self.snapshot = Snapshot(self.clock)
-        self.store, self.cluster = Store(self.clock), Cluster(self.snapshot)
         self.configured = settings.Settings(**configured)
+        self.snapshot = Snapshot(self.clock, places=self.configured.placement.enabled)
+        self.store, self.cluster = Store(self.clock), Cluster(self.snapshot)
         self.snapshot.expect([])
         for kind in Kind:
             self.snapshot.relisted(kind, ())

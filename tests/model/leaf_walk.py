@@ -25,7 +25,7 @@ class Variant:
 
 def variants(*goods: Body) -> Iterator[Variant]:
     """Every field that good resources have, or could have beside what they have."""
-    for good in goods or (bad_input.APP, bad_input.POLICY):
+    for good in goods or (bad_input.APP, bad_input.PLACED, bad_input.POLICY):
         schema = crd.schemas()[good["kind"]]["properties"]["spec"]
         for path, node, there in _fields(schema, good["spec"], "spec"):
             changes = {"left out": bad_input.drop(path)} if there else {}

@@ -3,7 +3,8 @@
 import pytest
 
 from charon_operator import errors, names
-from charon_operator.model.app import ChargedApp, Direction, Hold
+from charon_operator.model.app import ChargedApp
+from charon_operator.model.hold import Direction, Hold
 from charon_operator.model.policy import ControlPolicy
 from tests.model import bad_input
 

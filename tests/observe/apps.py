@@ -1,7 +1,9 @@
 """ChargedApps for the tests of this room."""
 
+import dataclasses
+
 from charon_operator import settings
-from charon_operator.model.app import ChargedApp
+from charon_operator.model.app import ChargedApp, ChargedAppSpec
 from charon_operator.observe import queries
 
 
@@ -36,6 +38,25 @@ def app(
     }
     meta = {"namespace": namespace, "name": name, "uid": f"{namespace}/{name}", "generation": 1}
     return ChargedApp.parse({"metadata": meta, "spec": spec})
+
+
+def placed(text: str, targets: tuple[str, ...]) -> ChargedApp:
+    """An app with a variant a target, in Deployments and StatefulSets by turns."""
+    one = app(text)
+    variants = [
+        {
+            "name": f"v{index}",
+            "scaleTargetRef": {"kind": ("Deployment", "StatefulSet")[index % 2], "name": target},
+            "capacityPerReplica": {"value": "64"},
+            "costPerReplica": "8",
+            "replicas": {"max": 4},
+        }
+        for index, target in enumerate(targets)
+    ]
+    taken = {"scaleTargetRef": None, "replicas": None, "placement": {"variants": variants}}
+    given = one.spec.model_dump(by_alias=True, exclude_none=True)
+    spec = ChargedAppSpec.read({**given, **taken}, "spec")
+    return dataclasses.replace(one, spec=spec)
 
 
 def compiled(one: ChargedApp, mimir: settings.Mimir | None = None) -> queries.AppQueries:

@@ -1,6 +1,7 @@
 """Nothing a name or a query says changes which series may be seen."""
 
 import dataclasses
+import re
 
 import pytest
 from hypothesis import given
@@ -23,7 +24,7 @@ nasty = st.one_of(
 )
 
 
-def _scoped(text: str, found: scope.Scope, values: dict[str, str]) -> tree.Node:
+def _scoped(text: str, found: scope.Scope, values: scope.Values) -> tree.Node:
     return scope.apply(promql.read(text, "f"), found, values)
 
 
@@ -38,7 +39,7 @@ def test_placeholders_when_names_are_nasty_then_the_matchers_are_exactly_ours(
 ) -> None:
     if any("\ud800" <= character <= "\udfff" for character in namespace + name + target):
         return
-    values = {"namespace": namespace, "name": name, "target": target}
+    values = {"namespace": (namespace,), "name": (name,), "target": (target,)}
     node = _scoped(TEMPLATE, DEFAULT, values)
     text = tree.render(node)
     assert promql.same(text, node)
@@ -98,6 +99,47 @@ def test_scope_when_the_query_says_the_same_then_the_matcher_is_there_once() -> 
 def test_scope_when_the_query_narrows_it_by_pattern_then_both_matchers_hold() -> None:
     one = apps.compiled(apps.app('x{namespace=~"work.*"}'))
     assert one.indicators[0].value.text == 'x{namespace=~"work.*",namespace="workload"}'
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ('x{app=~"$target"}', r'x{app=~"(?:c-fp32|c\\.fp16)",namespace="workload"}'),
+        ('x{app!~"$target"}', r'x{app!~"(?:c-fp32|c\\.fp16)",namespace="workload"}'),
+        ('x{pod=~"${target}-.*"}', r'x{pod=~"(?:c-fp32|c\\.fp16)-.*",namespace="workload"}'),
+        ('x{app="$name"}', 'x{app="ptycho",namespace="workload"}'),
+    ],
+)
+def test_target_of_an_app_with_variants_is_each_of_their_workloads(text: str, wanted: str) -> None:
+    one = apps.compiled(apps.placed(text, targets=("c-fp32", "c.fp16")))
+    assert one.indicators[0].value.text == wanted
+
+
+@pytest.mark.parametrize(("op", "remedy"), [("=", "write =~ instead of ="), ("!=", "write !~")])
+def test_target_of_several_workloads_in_an_equality_is_refused(op: str, remedy: str) -> None:
+    app = apps.placed(f'sum(x{{app{op}"$target"}})', targets=("c-fp32", "c-fp16"))
+    found = queries.compile_app(app, settings.Mimir())
+    assert isinstance(found, tuple)
+    assert found[0].field == "spec.indicators[q0].query"
+    assert "$target stands for 2 workloads, one a variant" in found[0].message
+    assert remedy in found[0].message
+
+
+@pytest.mark.parametrize("targets", [("c-fp16",), ("c-fp16", "c-fp16")], ids=["one", "two kinds"])
+def test_target_of_one_name_may_be_equal_to_it(targets: tuple[str, ...]) -> None:
+    one = apps.compiled(apps.placed('x{app="$target"}', targets=targets))
+    assert one.indicators[0].value.text == 'x{app="c-fp16",namespace="workload"}'
+
+
+@profile(max_examples=2_000)
+@given(st.lists(nasty, min_size=2, max_size=4, unique=True))
+def test_any_of_several_names_is_matched_and_nothing_else(names: list[str]) -> None:
+    values = {"namespace": ("n",), "name": ("a",), "target": tuple(names)}
+    pattern = scope.fill("$target", "=~", values)
+    tried = [*names, "".join(names), "|".join(names), ""]
+    assert [one for one in tried if re.fullmatch(pattern, one)] == [
+        one for one in tried if one in names
+    ]
 
 
 SCOPES = settings.Mimir(

@@ -15,6 +15,7 @@ import pytest
 import yaml
 
 from charon_operator import names, testbed
+from charon_operator.model.placement import MOST_VARIANTS
 from tests.model import bad_input
 from tests.ship import chart
 from tests.ship.conftest import client_of
@@ -237,6 +238,50 @@ def test_who_may_set_sizes_may_have_them_set(
     ship_bed: testbed.Testbed, workloads: str, user: str
 ) -> None:
     assert "created" in apply_as(ship_bed, user, workloads, app(resources=IN_PLACE))
+
+
+def placed(*targets: tuple[str, str]) -> str:
+    """An app with a variant a target, each of (kind, name)."""
+    variants = [
+        bad_input.variant(f"v{index}", scaleTargetRef={"kind": kind, "name": name})
+        for index, (kind, name) in enumerate(targets)
+    ]
+    body = copy.deepcopy(bad_input.PLACED)
+    body["spec"]["placement"] = {"variants": variants}
+    return json.dumps(body)
+
+
+MINE = ("Deployment", "consumer")
+SETS = [("StatefulSet", f"db{index}") for index in range(MOST_VARIANTS)]
+
+
+@pytest.mark.parametrize("place", range(MOST_VARIANTS))
+def test_who_may_not_scale_every_variant_may_not_name_them(
+    ship_bed: testbed.Testbed, workloads: str, place: int
+) -> None:
+    targets = [*SETS[:place], MINE, *SETS[place + 1 :]]
+    told = apply_as(ship_bed, "sets", workloads, placed(*targets))
+    field = f"spec.placement.variants[v{place}].scaleTargetRef"
+    assert f"{field}: sets may not scale deployments consumer in namespace {workloads}" in told
+    assert "ask for the right to patch deployments/scale there" in told
+    assert not exists(ship_bed, workloads)
+
+
+def test_who_may_scale_every_variant_may_name_as_many_as_there_may_be(
+    ship_bed: testbed.Testbed, workloads: str
+) -> None:
+    assert "created" in apply_as(ship_bed, "sets", workloads, placed(*SETS))
+
+
+def test_a_variant_is_not_added_by_who_may_not_scale_it(
+    ship_bed: testbed.Testbed, workloads: str
+) -> None:
+    assert "created" in apply_as(ship_bed, "owner", workloads, placed(MINE))
+    told = apply_as(ship_bed, "owner", workloads, placed(MINE, ("Deployment", "other")))
+    assert "owner may not scale deployments other" in told
+    told = apply_as(ship_bed, "owner", workloads, app(target="other"))
+    assert "spec.scaleTargetRef: owner may not scale deployments other" in told
+    assert "replaced" in apply_as(ship_bed, "owner", workloads, app())
 
 
 def test_labels_and_deletion_are_free(ship_bed: testbed.Testbed, workloads: str) -> None:

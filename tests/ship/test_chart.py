@@ -9,6 +9,7 @@ import yaml
 
 from charon_operator import settings
 from charon_operator.cli import crds
+from charon_operator.model.placement import MOST_VARIANTS
 from charon_operator.testbed import parts
 from tests.ship import chart, values_schema
 
@@ -170,6 +171,29 @@ def test_placement_asks_for_nodes_and_pods_of_the_cluster_and_tells_the_operator
     assert bindings[1] - bindings[0] == {f"{chart.RELEASE}-placement"}
     for documents, enabled in ((without, False), (placed, True)):
         assert settings_of(documents, tmp_path).placement.enabled is enabled
+
+
+@pytest.mark.parametrize(("enabled", "least"), [("false", 1), ("true", 0)])
+def test_fence_lets_scale_to_0_with_placement_alone(enabled: str, least: int) -> None:
+    documents = chart.documents("--set", f"knobs.placement.enabled={enabled}")
+    (fence,) = (
+        one
+        for one in documents
+        if one["kind"] == "ValidatingAdmissionPolicy" and "fence" in one["metadata"]["name"]
+    )
+    (caps,) = (one for one in fence["spec"]["validations"] if "replicas" in one["expression"])
+    assert f">= {least} &&" in caps["expression"]
+    assert f"between {least} and 1000 replicas" in caps["message"]
+
+
+def test_authorizer_asks_for_as_many_variants_as_there_may_be() -> None:
+    (policy,) = (
+        one
+        for one in chart.documents()
+        if one["kind"] == "ValidatingAdmissionPolicy" and "authorizer" in one["metadata"]["name"]
+    )
+    asks = [one for one in policy["spec"]["validations"] if "scale" in one["expression"]]
+    assert len(asks) == MOST_VARIANTS
 
 
 def test_a_watched_namespace_is_read_by_the_binding_there_and_no_other() -> None:

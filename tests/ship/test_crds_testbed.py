@@ -72,6 +72,13 @@ def test_status_as_the_models_have_it_is_accepted(admin: httpx.Client, space: st
             "message": "…",
             "limitedBy": ["Bounds"],
         },
+        "placement": {
+            "variants": [{"name": "fp16", "asked": 1, "ready": 1, "waiting": 0, "goal": 2}],
+            "wanted": "812.5",
+            "capacity": "640",
+            "reason": "Limited",
+            "message": "…",
+        },
         "conflicts": [{"manager": "HorizontalPodAutoscaler web", "field": "spec.replicas"}],
     }
     answer = admin.patch(

@@ -1,0 +1,176 @@
+"""What is decided on variants as data with words: a `Decision`, a `Placing`.
+
+Reads: what an app claimed, was granted and does of it. Gives: one sentence for each. Never: a word
+of another app; replicas and units a second are the app's own.
+"""
+
+from charon_operator.decide import guards, handover, mix, placing, variants
+from charon_operator.decide.mix import Aim
+from charon_operator.decide.placing import Bid, Course
+from charon_operator.model.app import ChargedApp
+from charon_operator.model.claim import Counts
+from charon_operator.model.decision import Decision
+from charon_operator.model.facts import AppFacts
+from charon_operator.model.placing import Placing, VariantMove
+from charon_operator.model.workload import Workload
+from charon_operator.names import GrantReason, Reason, Shortage
+from charon_operator.settings import Safety
+
+PLACEMENT = "placement"
+_NOT_KNOWN = (
+    "what is free on the nodes is not known: they are not listed yet, or the operator may not list "
+    "them (set knobs.placement.enabled=true in its values)"
+)
+
+Verdict = tuple[bool | None, str, str]
+"""Whether what is wanted can be had, the reason, and the same in words."""
+
+
+def decided(identity: str, found: Bid, taken: Course) -> Decision:
+    """The decision on all variants together."""
+    demand = found.winner.demand if found.winner else None
+    asked, final = found.ground.asked, taken.counts
+    reason = _reason(found, taken)
+    return Decision(
+        decision_id=identity,
+        knob=PLACEMENT,
+        acts=found.claim.acts,
+        current=sum(asked.values()),
+        raw=_raw(found),
+        final=sum(final.values()),
+        reason=reason,
+        message=_message(found, taken, reason),
+        objective=found.winner.objective if found.winner else "",
+        clamps=found.limited.clamps,
+        terms=demand.terms if demand else {},
+        demand_age_s=max(0.0, found.situation.now_s - demand.sampled_at_s) if demand else None,
+    )
+
+
+def placed(found: Bid, taken: Course, safety: Safety) -> Placing:
+    """What each variant is to be, and whether what is wanted can be had."""
+    ground = found.ground
+    feasible, reason, message = _verdict(found, taken)
+    counts = placing.priority(found.claim.key, ground, safety)
+    if counts < ground.spec.priority:
+        namespace = found.claim.key.namespace
+        message += f"; priority {ground.spec.priority} counts as {counts}, the most in {namespace}"
+    return Placing(
+        acts=found.claim.acts,
+        variants=tuple(_move(found, taken, one.name) for one in ground.variants),
+        feasible=feasible,
+        reason=reason,
+        message=f"{message}.",
+        capacity=ground.capacity(taken.counts),
+        wanted=found.claim.wanted,
+    )
+
+
+def still(facts: AppFacts, decision: Decision) -> Placing | None:
+    """Of an app that is held: its variants as they are; None where nothing is known of any."""
+    app, moves = facts.app, []
+    if not isinstance(app, ChargedApp) or app.spec.placement is None:
+        return None
+    for name, known in facts.variants.items():
+        if isinstance(known.workload, Workload):
+            asked, ready = known.workload.replicas, known.workload.ready
+            target, waiting = known.workload.target, known.holding.pending
+            moves.append(VariantMove(name, target, asked, ready, waiting, asked, asked))
+    if not moves:
+        return None
+    return Placing(False, tuple(moves), None, decision.reason, decision.message)
+
+
+def _move(found: Bid, taken: Course, name: str) -> VariantMove:
+    ground, stands = found.ground, found.ground.standings[name]
+    return VariantMove(
+        name=name,
+        target=ground.targets[name].target,
+        asked=stands.asked,
+        ready=stands.ready,
+        waiting=stands.holding.pending,
+        final=taken.counts[name],
+        goal=taken.goal[name],
+    )
+
+
+def _raw(found: Bid) -> int | None:
+    capacity = found.winner.capacity if found.winner else None
+    if capacity is None:
+        return None
+    wanted = mix.cheapest(found.ground.variants, Aim(capacity, found.claim.quality))
+    return sum(wanted.counts.values())
+
+
+def _reason(found: Bid, taken: Course) -> Reason:
+    asked = found.ground.asked
+    if taken.counts == asked:
+        rests = taken.granted == asked == taken.goal and not found.limited.clamps
+        return Reason.UNCHANGED if found.winner and taken.grant and rests else Reason.HELD
+    start, to = variants.measured(found.ground.variants, taken.way, asked, taken.counts)
+    if start == to:
+        return Reason.EXCHANGED
+    return Reason.RAISED if to > start else Reason.LOWERED
+
+
+def _message(found: Bid, taken: Course, reason: Reason) -> str:
+    asked, counts = found.ground.asked, taken.counts
+    moves = [f"{name} {asked[name]} -> {n}" for name, n in counts.items() if n != asked[name]]
+    way = f"on the way to {_said(taken.goal)}" if taken.goal != counts else ""
+    move = ", ".join(moves) or f"at {_said(asked)}"
+    parts = [_wish(found), " ".join(part for part in (move, way) if part)]
+    why = [clamp.detail for clamp in found.limited.clamps]
+    why += [part for part in (taken.detail, _short(taken)) if part]
+    return f"{reason}: {': '.join(parts)}{''.join(f'; {one}' for one in why)}."
+
+
+def _wish(found: Bid) -> str:
+    winner = found.winner
+    if winner is None or winner.capacity is None:
+        bound = guards.metrics(found.situation, found.situation.current)
+        return bound.detail if bound else "nothing is demanded"
+    return f"{winner.objective} wants {winner.capacity:.6g} a second"
+
+
+def _short(taken: Course) -> str:
+    """Why less is granted than is wanted, else empty."""
+    if taken.grant is None:
+        return _NOT_KNOWN
+    enough = taken.grant.reason in (GrantReason.ENOUGH, GrantReason.DEMAND_UNKNOWN)
+    return "" if enough else taken.grant.detail
+
+
+def _verdict(found: Bid, taken: Course) -> Verdict:
+    grant, way = taken.grant, taken.way
+    if grant is None:
+        return None, Reason.SUPPLY_UNKNOWN, _NOT_KNOWN
+    waits = way.failed is not None and found.situation.now_s < way.retry_at_s
+    if waits and way.failed and (grant.reason is not GrantReason.ENOUGH or _again(taken)):
+        return False, Reason.ROLLED_BACK, f"{_said(way.failed)} did not come about: {way.why}"
+    if grant.reason is GrantReason.DEMAND_UNKNOWN:
+        return None, grant.reason, grant.detail
+    if grant.reason is not GrantReason.ENOUGH:
+        return False, _lack(taken), grant.detail
+    deadline_s = float(found.ground.spec.pending_deadline_seconds)
+    since_s = way.stuck_since_s
+    if since_s is not None and found.situation.now_s - since_s >= deadline_s:
+        stuck = handover.stuck(found.ground.standings, deadline_s)
+        return False, Reason.WAITING_FOR_PODS, stuck
+    return True, grant.reason, grant.detail
+
+
+def _again(taken: Course) -> bool:
+    """Whether what failed is what would be granted again."""
+    return taken.granted == taken.way.failed
+
+
+def _lack(taken: Course) -> str:
+    grant = taken.grant
+    assert grant is not None
+    # All that there is would not do: that it is busy now is not why.
+    never = grant.reason is GrantReason.OUT_OF_REACH and grant.shortage is Shortage.BUSY_NOW
+    return grant.reason if grant.shortage is None or never else grant.shortage
+
+
+def _said(counts: Counts) -> str:
+    return ", ".join(f"{name} {count}" for name, count in counts.items() if count) or "nothing"
