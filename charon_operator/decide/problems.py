@@ -6,7 +6,7 @@ is to be used. Never: an exception for what a user wrote.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from charon_operator.decide.demand import VALUE
 from charon_operator.errors import ParameterError
@@ -19,6 +19,11 @@ from charon_operator.model.policy import ControlPolicy
 from charon_operator.model.workload import Absent, Target, Workload
 from charon_operator.names import Reason
 from charon_operator.settings import Safety
+
+SUPPLY_UNKNOWN: Final = (
+    "what is free on the nodes is not known: they are not listed yet, or the operator may not list "
+    "them (set knobs.placement.enabled=true in its values)"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,8 +125,10 @@ def _targets(app: ChargedApp, facts: AppFacts, safety: Safety) -> Workload | Bro
         unfit = _unfit(known) if known else ""
         if unfit:
             return broken(app, field, unfit, Reason.INVALID_SPEC)
-        if found is None or known is None or known.need is None:
+        if found is None or known is None:
             return None
+        if known.need is None:
+            return broken(app, "spec.placement", SUPPLY_UNKNOWN, Reason.SUPPLY_UNKNOWN)
     return facts.workload if isinstance(facts.workload, Workload) else None
 
 

@@ -7,6 +7,7 @@ of another app; replicas and units a second are the app's own.
 from charon_operator.decide import guards, handover, mix, placing, variants
 from charon_operator.decide.mix import Aim
 from charon_operator.decide.placing import Bid, Course
+from charon_operator.decide.problems import SUPPLY_UNKNOWN
 from charon_operator.model.app import ChargedApp
 from charon_operator.model.claim import Counts
 from charon_operator.model.decision import Decision
@@ -17,10 +18,6 @@ from charon_operator.names import GrantReason, Reason, Shortage
 from charon_operator.settings import Safety
 
 PLACEMENT = "placement"
-_NOT_KNOWN = (
-    "what is free on the nodes is not known: they are not listed yet, or the operator may not list "
-    "them (set knobs.placement.enabled=true in its values)"
-)
 
 Verdict = tuple[bool | None, str, str]
 """Whether what is wanted can be had, the reason, and the same in words."""
@@ -135,7 +132,7 @@ def _wish(found: Bid) -> str:
 def _short(taken: Course) -> str:
     """Why less is granted than is wanted, else empty."""
     if taken.grant is None:
-        return _NOT_KNOWN
+        return SUPPLY_UNKNOWN
     enough = taken.grant.reason in (GrantReason.ENOUGH, GrantReason.DEMAND_UNKNOWN)
     return "" if enough else taken.grant.detail
 
@@ -143,7 +140,7 @@ def _short(taken: Course) -> str:
 def _verdict(found: Bid, taken: Course) -> Verdict:
     grant, way = taken.grant, taken.way
     if grant is None:
-        return None, Reason.SUPPLY_UNKNOWN, _NOT_KNOWN
+        return None, Reason.SUPPLY_UNKNOWN, SUPPLY_UNKNOWN
     waits = way.failed is not None and found.situation.now_s < way.retry_at_s
     if waits and way.failed and (grant.reason is not GrantReason.ENOUGH or _again(taken)):
         return False, Reason.ROLLED_BACK, f"{_said(way.failed)} did not come about: {way.why}"

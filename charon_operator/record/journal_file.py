@@ -19,8 +19,8 @@ from charon_operator import settings
 
 _log = logging.getLogger(__name__)
 
-# Rows and the apps in them that may wait for a disk that hangs: minutes of a thousand apps, and
-# tens of megabytes, however large the fleet. One batch more is always taken.
+# Rows, and the apps and nodes in them, that may wait for a disk that hangs: minutes of a thousand
+# apps, and tens of megabytes, however large the fleet. One batch more is always taken.
 _ENTRIES_WAITING: Final = 20_000
 _END: Final = object()
 
@@ -171,9 +171,10 @@ def _starts(rows: Sequence[Mapping[str, Any]]) -> bool:
 
 
 def _entries(rows: Sequence[Mapping[str, Any]]) -> int:
-    """Rows and the apps in them: what they weigh in memory, more or less."""
-    holders = (row.get("memory", row) for row in rows)
-    return len(rows) + sum(len(holder.get("apps", ())) for holder in holders)
+    """Rows, and the apps and nodes in them: what they weigh in memory, more or less."""
+    holders = [row.get("memory", row) for row in rows]
+    held = (len(one.get(part, ())) for one in holders for part in ("apps", "nodes"))
+    return len(rows) + sum(held)
 
 
 def _ends_a_line(path: Path) -> bool:

@@ -12,7 +12,7 @@ from charon_operator.lab import replay
 from charon_operator.loop.snapshot import Kind
 from charon_operator.model.placing import Placing
 from charon_operator.model.workload import Target
-from charon_operator.names import Reason
+from charon_operator.names import ConditionType, Reason
 from charon_operator.ports import WriteOutcome, WriteResult
 from tests.loop import placed_world
 from tests.loop.placed_world import APP, FP16, FP32, GPU, placed_app, variant
@@ -25,8 +25,8 @@ SMALL = variant("fp32", 100, costPerReplica="1")
 class Played:
     """A world whose pods are bound to what fits after each turn; those that go are gone at once."""
 
-    def __init__(self) -> None:
-        self.world = placed_world.world(count=1)
+    def __init__(self, **configured: Any) -> None:
+        self.world = placed_world.world(count=1, **configured)
         self._pods: dict[Target, list[Any]] = {}
         self._names = itertools.count()
         self.world.snapshot.put(Kind.APPS, placed_app(APP.name, 2, LARGE, SMALL))
@@ -157,11 +157,16 @@ async def test_metrics_when_gone_on_the_way_then_nothing_is_lowered() -> None:
     assert all(one >= held for step in found for one, held in zip(step, before, strict=True))
 
 
-async def test_nodes_when_not_known_then_nothing_moves_and_the_remedy_is_told() -> None:
-    play = Played()
+@pytest.mark.parametrize("enabled", [True, False], ids=["not listed", "placement is off"])
+async def test_nodes_when_not_known_then_nothing_moves_and_the_remedy_is_told(
+    enabled: bool,
+) -> None:
+    play = Played(placement={"enabled": enabled})
     play.world.snapshot.floor.expect([])
     await play.world.observed()
     assert await play.steps(800.0, 3) == [(1, 3)] * 3
     placing = play.placing
     assert (placing.feasible, placing.reason) == (None, Reason.SUPPLY_UNKNOWN)
     assert "knobs.placement.enabled=true" in placing.message
+    told = play.world.condition(ConditionType.PLACEMENT_FEASIBLE, APP.name)
+    assert told == ("Unknown", "SupplyUnknown")

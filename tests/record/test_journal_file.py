@@ -78,12 +78,19 @@ def test_rows_when_some_are_lost_then_none_are_kept_until_a_start(tmp_path: Path
     assert kept.lost == 6 - len(lines(path))
 
 
-def test_disk_when_it_hangs_then_a_bounded_number_of_entries_waits(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "many",
+    [{"apps": [0] * 30_000}, {"apps": [], "nodes": dict.fromkeys(map(str, range(30_000)))}],
+    ids=["apps", "nodes"],
+)
+def test_disk_when_it_hangs_then_a_bounded_number_of_entries_waits(
+    tmp_path: Path, many: dict[str, Any]
+) -> None:
     path = tmp_path / "j"
     kept = journal_file.FileJournal(settings.JournalFile(), path)
     # Not begun yet, its thread is as slow as a disk that hangs.
     kept.append([{**row("start"), "memory": {"apps": dict.fromkeys(range(9_000))}}])
-    kept.append([row("spec"), {**row("turn", 1), "apps": [0] * 30_000}])
+    kept.append([row("spec"), {**row("turn", 1), **many}])
     assert not kept.wants_start
     kept.append([{**row("turn", 2), "apps": []}])
     assert (kept.lost, kept.wants_start) == (1, True)
