@@ -9,6 +9,14 @@ from hypothesis import strategies as st
 
 from charon_operator.decide import recall
 from charon_operator.model import body, memory
+from charon_operator.model.claim import (
+    Claim,
+    Handover,
+    Patience,
+    PlacingMemory,
+    Variant,
+    Written,
+)
 from charon_operator.model.decision import Demand, Past, PendingAction
 from charon_operator.model.memory import (
     Action,
@@ -17,11 +25,11 @@ from charon_operator.model.memory import (
     LawMemory,
     Recommendation,
     Revert,
-    Written,
     Yielded,
 )
-from charon_operator.model.workload import Key
+from charon_operator.model.workload import Key, Target
 from tests.decide import build
+from tests.model.test_gpu_json import NEEDS
 
 TIMES = st.floats(0, 2e9, allow_nan=False)
 COUNTS = st.integers(0, 1000)
@@ -40,6 +48,44 @@ LAWS = st.builds(
         sampled_at_s=TIMES,
     ),
 )
+NAMES = st.sampled_from(["fp32", "fp16"])
+MIXES = st.dictionaries(NAMES, COUNTS, max_size=2)
+TARGETS = st.builds(Target, st.just("Deployment"), st.just("workload"), NAMES)
+VARIANTS = st.builds(Variant, NAMES, NEEDS, TIMES, TIMES, TIMES, COUNTS, COUNTS)
+CLAIMS = st.builds(
+    Claim,
+    key=st.builds(Key, st.text(max_size=3), st.text(max_size=3)),
+    priority=TIMES,
+    wanted=st.none() | TIMES,
+    quality=TIMES,
+    variants=st.lists(VARIANTS, max_size=2).map(tuple),
+    held=st.dictionaries(NAMES, st.lists(st.text(max_size=3), max_size=2).map(tuple), max_size=2),
+    targets=st.dictionaries(NAMES, TARGETS, max_size=2),
+    asked=MIXES,
+    goal=st.none() | MIXES,
+    since_s=st.none() | TIMES,
+    patience=st.builds(Patience, TIMES, TIMES),
+    keeps=st.booleans(),
+    acts=st.booleans(),
+)
+HANDOVERS = st.builds(
+    Handover,
+    start=MIXES,
+    target=MIXES,
+    stuck_since_s=st.none() | TIMES,
+    failed=st.none() | MIXES,
+    failures=COUNTS,
+    retry_at_s=TIMES,
+    why=st.text(max_size=5),
+)
+PLACINGS = st.builds(
+    PlacingMemory,
+    since_s=TIMES,
+    claim=st.none() | CLAIMS,
+    handover=st.none() | HANDOVERS,
+    written=st.dictionaries(st.text(max_size=3), st.builds(Written, COUNTS, COUNTS), max_size=2),
+    generations=st.dictionaries(st.text(max_size=3), COUNTS, max_size=2),
+)
 APPS = st.builds(
     AppMemory,
     uid=st.text(max_size=5),
@@ -53,6 +99,7 @@ APPS = st.builds(
     written=st.none() | st.builds(Written, COUNTS, COUNTS),
     reverts=st.lists(st.builds(Revert, TIMES, st.text(max_size=3)), max_size=2).map(tuple),
     yielded=st.none() | st.builds(Yielded, st.text(max_size=3), COUNTS, COUNTS, TIMES),
+    placing=st.none() | PLACINGS,
 )
 KEYS = st.builds(Key, st.sampled_from(["a", "b"]), st.sampled_from(["x", "y"]))
 FLEETS = st.dictionaries(KEYS, APPS, max_size=3).map(FleetMemory)
@@ -88,6 +135,25 @@ def test_clock_that_was_set_back_makes_an_action_now_and_not_in_the_future() -> 
     aged = memory.aged(app, 1400.0)
     assert aged.acted_at_s == 1400.0
     assert aged.actions == (Action(1400.0, 1, 2),)
+
+
+def test_clock_that_was_set_back_makes_no_wait_of_a_placing_longer() -> None:
+    way = Handover({"a": 1}, {"a": 2}, 5000.0, {"a": 2}, 3, 8600.0, "why")
+    app = AppMemory("u", "t", 0.0, placing=PlacingMemory(5000.0, handover=way))
+    aged = memory.aged(app, 1400.0).placing
+    assert aged is not None
+    assert aged.handover is not None
+    assert (aged.since_s, aged.handover.stuck_since_s) == (1400.0, 1400.0)
+    assert aged.handover.retry_at_s == 5000.0
+
+
+def test_what_failed_long_ago_is_tried_as_if_for_the_first_time() -> None:
+    way = Handover({"a": 1}, {"a": 1}, None, {"a": 2}, 3, 8600.0, "why")
+    app = AppMemory("u", "t", 0.0, placing=PlacingMemory(0.0, handover=way))
+    for now_s, left in ((8600.0 + 3599.0, way), (8600.0 + 3600.0, Handover({"a": 1}, {"a": 1}))):
+        aged = memory.aged(app, now_s).placing
+        assert aged is not None
+        assert aged.handover == left
 
 
 def test_target_with_another_uid_is_met_anew() -> None:

@@ -8,10 +8,10 @@ import pytest
 from charon_operator import names
 from charon_operator.decide import ownership, recall
 from charon_operator.model import body
-from charon_operator.model.claim import Written
+from charon_operator.model.claim import PlacingMemory, Written
 from charon_operator.model.memory import AppMemory
-from charon_operator.model.workload import Rival
-from tests.decide import build
+from charon_operator.model.workload import Rival, Workload
+from tests.decide import build, stage
 
 MEMORY = AppMemory("uid", "target", first_seen_s=0.0)
 APP = build.app(created="2026-11-01T00:00:00Z")
@@ -189,3 +189,43 @@ def test_target_that_was_left_to_another_is_not_lowered_at_once() -> None:
         facts = build.facts(app, build.workload(20), seen, policy=policy, rivals=rivals)
         memory, outcome = build.one(facts, now_s, memory)
         assert outcome.decision.final == final
+
+
+PLACED = stage.app(stage.FP32, stage.FP16)
+
+
+def variants(**second: Any) -> list[Workload]:
+    """The targets of an app with variants, of whose second something is given."""
+    first, other = (replace(build.workload(2), target=target) for target in PLACED.targets)
+    return [first, replace(other, **second)]
+
+
+def test_an_owner_of_any_variants_target_is_named() -> None:
+    found = ownership.conflict(PLACED, variants(controlled_by="Rollout web"), (), MEMORY)
+    assert found is not None
+    assert "Deployment workload/ptycho-fp16 is controlled by Rollout web" in found.message
+
+
+def test_a_rival_of_variants_is_to_be_removed() -> None:
+    found = ownership.conflict(PLACED, variants(), (HPA,), MEMORY)
+    assert found is not None
+    assert found.message.endswith(
+        "scales Deployment workload/ptycho-fp32 or Deployment workload/ptycho-fp16; remove it"
+    )
+
+
+def test_who_takes_back_a_variants_replicas_twice_is_given_way_to() -> None:
+    known = replace(MEMORY, placing=PlacingMemory(0.0))
+    for generation in (6, 8):
+        assert known.placing is not None
+        written = {str(PLACED.targets[1]): Written(4, generation - 1)}
+        known = replace(known, placing=replace(known.placing, written=written))
+        taken = variants(generation=generation, last_scaler="argocd")
+        known = ownership.watched(known, PLACED, taken, 1000.0 + generation, build.SAFETY)
+        assert known.placing is not None
+        assert known.placing.written == {}
+    found = ownership.conflict(PLACED, variants(), (), known)
+    assert found is not None
+    assert found.manager == "argocd"
+    assert known.yielded is not None
+    assert known.yielded.replicas == 4

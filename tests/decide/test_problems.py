@@ -7,9 +7,10 @@ import pytest
 
 from charon_operator.decide import demand, objectives, problems
 from charon_operator.model.facts import AppFacts, Broken
+from charon_operator.model.placing import VariantFacts
 from charon_operator.model.workload import Absent, Key, Target
 from charon_operator.names import Reason
-from tests.decide import build
+from tests.decide import build, gpus, stage
 
 APP = build.app()
 QUEUEING = build.policy(controller={"type": "Queueing"})
@@ -147,6 +148,97 @@ def test_problem_is_named_and_the_turn_holds(
     assert outcome.decision.reason == reason
     assert not outcome.decision.moves
     assert outcome.decision.final == outcome.decision.current
+
+
+PLACED = stage.app(stage.FP32, stage.FP16)
+
+
+def placed(**second: Any) -> AppFacts:
+    """Facts of an app with two variants, of whose second something is given."""
+    targets = dict(zip(("fp32", "fp16"), PLACED.targets, strict=True))
+    known = {
+        name: VariantFacts(replace(build.workload(1), target=target), stage.ONE)
+        for name, target in targets.items()
+    }
+    known["fp16"] = replace(known["fp16"], **second)
+    both = build.workload(2)
+    return AppFacts(PLACED, policy=stage.policy(), workload=both, variants=known)
+
+
+SECOND = "spec.placement.variants[fp16]"
+PLACED_ROWS = [
+    pytest.param(
+        placed(need=None, problem="spec.template.spec: is not to be read; write it so"),
+        "InvalidSpec",
+        "write it so",
+        id="a template that cannot be read",
+    ),
+    pytest.param(
+        placed(need=replace(gpus.need(cpu=4000), runtime_class="nvidia")),
+        "InvalidSpec",
+        "leave runtimeClassName nvidia out",
+        id="pods that would see every GPU",
+    ),
+    pytest.param(
+        placed(workload=Absent(PLACED.targets[1], "NotFound", "there is none")),
+        "TargetNotFound",
+        "there is none",
+        id="a target that is not there",
+    ),
+    pytest.param(
+        placed(workload=replace(build.workload(1, deleting=True), target=PLACED.targets[1])),
+        "TargetNotFound",
+        "Deployment workload/ptycho-fp16 is being deleted",
+        id="a target that goes",
+    ),
+    pytest.param(
+        replace(
+            placed(),
+            app=build.app(
+                namespace="charon-system",
+                scaleTargetRef=None,
+                capacityPerReplica=None,
+                replicas=None,
+                placement={
+                    "variants": [
+                        stage.FP32,
+                        stage.variant("fp16", "1", "1", of="charon-operator"),
+                    ]
+                },
+            ),
+        ),
+        "TargetNotAllowed",
+        "does not scale itself",
+        id="the operator as a variant",
+    ),
+]
+
+
+@pytest.mark.parametrize(("given", "reason", "words"), PLACED_ROWS)
+def test_problem_of_a_variant_names_it_and_nothing_moves(
+    given: AppFacts, reason: str, words: str
+) -> None:
+    found = problems.check(given, build.SAFETY)
+    assert isinstance(found, Broken)
+    assert (found.reason, found.field) == (reason, SECOND)
+    assert words in found.message
+    _, outcome = build.one(given, 1000.0)
+    assert outcome.problem == found
+    assert outcome.placing is not None
+    assert (outcome.placing.moves, outcome.placing.feasible) == (False, None)
+    assert (outcome.placing.reason, outcome.placing.message) == (reason, outcome.decision.message)
+
+
+@pytest.mark.parametrize("second", [{"workload": None}, {"need": None}])
+def test_a_variant_that_was_not_read_is_no_problem_and_holds(second: dict[str, Any]) -> None:
+    assert problems.check(placed(**second), build.SAFETY) is None
+    _, outcome = build.one(placed(**second), 1000.0)
+    assert outcome.decision.reason == "Held"
+
+
+def test_a_variant_at_0_is_not_switched_off() -> None:
+    given = placed(workload=replace(build.workload(0), target=PLACED.targets[1]))
+    assert isinstance(problems.check(given, build.SAFETY), problems.Usable)
 
 
 def test_target_that_was_not_read_is_no_problem_and_holds() -> None:
