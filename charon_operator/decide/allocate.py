@@ -31,6 +31,9 @@ from charon_operator.model.workload import Key
 _PROTECTED: Final = 1e9
 # So much more than the pods it replaces must a pod be worth.
 _MARGIN: Final = 0.1
+# What all that the dearest pod takes up is charged for, in its cost: where room is short, mixes of
+# fewer pods are worth more than they save.
+_RENTS: Final = (0.0, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 25.6)
 
 
 def allocate(claims: Sequence[Claim], stock: Stock, now_s: float) -> dict[Key, Grant]:
@@ -109,20 +112,20 @@ class _Round:
                 party.most[one.name] = min(one.most, fits)
             party.ask = self._wish(party)
             if party.ask is not None and _missed(party, party.ask, empty):
-                party.ask = self._wish(party, anew=True)
+                party.ask = _anew(party, empty)
             while party.ask is not None and (missed := _missed(party, party.ask, empty)):
                 party.most.update(missed)
                 party.ask = self._wish(party)
             party.in_reach = party.ask is not None and party.ask.reaches
 
-    def _wish(self, party: Party, *, anew: bool = False) -> Mix | None:
-        return party.wish(self._now_s, anew=anew)
+    def _wish(self, party: Party) -> Mix | None:
+        return party.wish(self._now_s)
 
     def _fall_back(self, party: Party, refused: Variant) -> None:
         """Ask for another mix: one in place of what the app has, if it fits, else one with less."""
         swaps = party.served and not party.has_swapped
-        instead = self._wish(party, anew=True) if swaps else None
-        if instead is not None and instead.reaches and self._fits_instead(party, instead):
+        instead = self._instead(party) if swaps else None
+        if instead is not None:
             party.ask, party.has_swapped = instead, True
             self._free(party)
             while (found := party.next_pod()) and self._place(party, party.by_name[found[1]], 0.0):
@@ -132,14 +135,16 @@ class _Round:
         party.ask = self._wish(party)
         self._free(party)
 
-    def _fits_instead(self, party: Party, ask: Mix) -> bool:
+    def _instead(self, party: Party) -> Mix | None:
+        """A mix in place of all that the app has, where one reaches the aim and fits."""
         held = [(node, name) for name, nodes in party.pods.items() for node in nodes]
         for node, name in held:
             self._stock.put(node, party.by_name[name].need.requests, -1)
-        fits = not _missed(party, ask, self._stock)
+        found = _anew(party, self._stock)
+        fits = found is not None and found.reaches and not _missed(party, found, self._stock)
         for node, name in held:
             self._stock.put(node, party.by_name[name].need.requests)
-        return fits
+        return found if fits else None
 
     def _free(self, party: Party) -> None:
         """Give up what the app has no use for, unless it gives up nothing now."""
@@ -232,6 +237,18 @@ class _Round:
                 if name in lacks:
                     lacks[name] -= amount
         return worth, taken
+
+
+def _anew(party: Party, stock: Stock) -> Mix | None:
+    """The cheapest mix, as if the app had nothing; where it does not fit, one of less room."""
+    cheapest = party.wish_anew()
+    for rent in _RENTS:
+        found = party.wish_anew(rent)
+        if found is None or not found.reaches:
+            break
+        if not _missed(party, found, stock):
+            return found
+    return cheapest
 
 
 def _missed(party: Party, ask: Mix, empty: Stock) -> Counts:

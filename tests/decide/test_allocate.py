@@ -173,6 +173,23 @@ def test_a_mix_is_swapped_for_another_on_the_same_gpu() -> None:
     assert shared(four(), kept, grows)["grows"].counts == {"fp32": 0, "fp16": 1}
 
 
+@pytest.mark.parametrize("dear", [7.0, 10.0], ids=["cheaper for its speed", "dearer"])
+@pytest.mark.parametrize("others", [0, 2])
+def test_where_gpus_are_short_fewer_and_dearer_pods_reach_what_many_cannot(
+    dear: float, others: int
+) -> None:
+    """Two of one kind and one of the other are the cheapest, and one GPU too many."""
+    ways = (
+        gpus.variant("fp32", ONE, 100.0, 4.0, most=2),
+        gpus.variant("fp16", ONE, 200.0, dear, most=2),
+    )
+    stock = gpus.stock(gpus.node("a", gpu=2 + others))
+    kept = claim("other", 100.0 * others, held=held(*"a" * others), is_met=True)
+    for there in ({}, {"fp32": ("a", "a")}):
+        found = shared(stock, kept, claim("grows", 400, variants=ways, held=there))["grows"]
+        assert (found.reason, found.counts) == (GrantReason.ENOUGH, {"fp32": 0, "fp16": 2})
+
+
 def test_room_is_made_on_one_node_where_the_pods_are_worth_least() -> None:
     stock = gpus.stock(gpus.node("a", gpu=2), gpus.node("b", gpu=2))
     claims = [
