@@ -2,8 +2,8 @@
 
 Reads: nothing. Gives: manifests. Never: a namespace; what applies them has one.
 
-The app's law plans capacity: it wants what arrives, and a twentieth of what has queued above 6000.
-So a test says in units a second what is to be served.
+The app's law plans capacity: it wants what arrives, and in a second what has queued above 6000. So
+a test says in units a second what is to be served.
 """
 
 from collections.abc import Mapping
@@ -13,9 +13,11 @@ from typing import Any
 from charon_operator import names
 from tests import gpu_bed
 
-ARRIVALS, QUEUED = "placement_arrivals", "placement_queued"
+# What is told of an app's load, by the role it plays for the law.
+METRICS = {"arrivals": "placement_arrivals", "backlog": "placement_queued"}
 SET_POINT = 6000
-DRAIN_S = 20
+# Near it, as a queue that grows at once by more than what arrives counts as arrivals.
+CALM = SET_POINT - 10
 # The shortest that the API allows.
 DEADLINE_S = 10
 DWELL_S = 5
@@ -82,14 +84,18 @@ class Wish:
 
 
 def charged_app(name: str, variants: tuple[Variant, ...], wish: Wish) -> dict[str, Any]:
-    """An Active app of these variants; `queued` must not pass 6000."""
+    """An Active app of these variants, whose backlog must not pass 6000."""
     indicators = [
-        {"name": one, "query": f'sum({one}{{app="$name"}})', "maxSampleAgeSeconds": _MAX_AGE_S}
-        for one in (ARRIVALS, QUEUED)
+        {
+            "name": role,
+            "query": f'sum({metric}{{app="$name"}})',
+            "maxSampleAgeSeconds": _MAX_AGE_S,
+        }
+        for role, metric in METRICS.items()
     ]
     objective = {
         "name": "freshness",
-        "threshold": {"indicator": QUEUED, "op": "LessThanOrEqual", "value": str(SET_POINT)},
+        "threshold": {"indicator": "backlog", "op": "LessThanOrEqual", "value": str(SET_POINT)},
         "target": "95",
         "windowSeconds": 60,
     }
@@ -106,7 +112,7 @@ def charged_app(name: str, variants: tuple[Variant, ...], wish: Wish) -> dict[st
         "mode": "Active",
         "policyRef": {"name": "fast"},
         "indicators": indicators,
-        "bindings": {"arrivals": ARRIVALS, "backlog": QUEUED},
+        "bindings": {role: role for role in METRICS},
         "objectives": [objective],
         "placement": placement,
     }
@@ -116,7 +122,7 @@ def charged_app(name: str, variants: tuple[Variant, ...], wish: Wish) -> dict[st
 def policy() -> dict[str, Any]:
     """A policy without head-room, that lowers as soon as it may."""
     parameters = {
-        "drainSeconds": str(DRAIN_S),
+        "drainSeconds": "1",
         "startSeconds": "0",
         "headroom": "0",
         "replacementPercent": "0",

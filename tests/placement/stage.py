@@ -22,7 +22,7 @@ from charon_operator.testbed import fakenodes, operator, process
 from tests.exporter import Exporter
 from tests.faults import install, watcher
 from tests.placement import manifests
-from tests.placement.manifests import ARRIVALS, QUEUED, Variant, Wish
+from tests.placement.manifests import CALM, METRICS, Variant, Wish
 from tests.testbed_fixtures import wait_until
 
 ENABLED = "--set=knobs.placement.enabled=true"
@@ -111,16 +111,17 @@ class App:
         """Creates policy and app."""
         self.apply(manifests.policy(), self.body)
 
-    def load(self, arrivals: float, queued: float = 0) -> None:
+    def load(self, arrivals: float, queued: float = CALM) -> None:
         """Sets what arrives, units a second, and what has queued."""
         labels = {"namespace": self.namespace, "app": self.name}
-        self.stage.exporter.set(ARRIVALS, labels, arrivals)
-        self.stage.exporter.set(QUEUED, labels, queued)
+        told = {"arrivals": arrivals, "backlog": queued}
+        for role, metric in METRICS.items():
+            self.stage.exporter.set(metric, labels, told[role])
 
     def go_dark(self) -> None:
         """Nothing tells of the load any more."""
         labels = {"namespace": self.namespace, "app": self.name}
-        for metric in (ARRIVALS, QUEUED):
+        for metric in METRICS.values():
             self.stage.exporter.drop(metric, labels)
 
     # What is there.
@@ -154,8 +155,12 @@ class App:
 
     def told(self) -> dict[str, dict[str, int]]:
         """What the status says of each variant, by name."""
-        placement = self.status().get("placement") or {}
-        return {one["name"]: one for one in placement.get("variants", ())}
+        variants = (self.status().get("placement") or {}).get("variants", ())
+        return {one["name"]: {k: n for k, n in one.items() if k != "name"} for one in variants}
+
+    def said_last(self) -> str:
+        """The words of the last decision that moved something."""
+        return str((self.status().get("lastDecision") or {}).get("message", ""))
 
     def history(self) -> list[dict[str, int]]:
         """Replicas asked for by variant, after each change of any of them."""
@@ -192,6 +197,10 @@ class App:
         """So many replicas are asked for, and are ready."""
         wanted = (counts, counts)
         self._wait(lambda: (self.asked(), self.ready()) == wanted, f"{counts} ready", timeout_s)
+
+    def wait_told(self, **variants: Mapping[str, int]) -> None:
+        """The status says so of each variant."""
+        self._wait(lambda: self.told() == variants, f"{variants} to be told", 30.0)
 
     def wait_condition(
         self, kind: str, status: str, reason: str = "", timeout_s: float = 30.0

@@ -34,7 +34,7 @@ def test_minima_first_then_by_gain_and_each_is_told_why(ground: Ground) -> None:
     assert "100 of 300" in said
     assert names_nobody_else(amber, beryl)
     assert names_nobody_else(beryl, amber)
-    assert beryl.told()["gpu"] == {"name": "gpu", "asked": 1, "ready": 1, "waiting": 0, "goal": 1}
+    beryl.wait_told(gpu={"asked": 1, "ready": 1, "waiting": 0, "goal": 1})
     assert not amber.waiting() + beryl.waiting()
 
     # What the stronger gives up, the weaker gets.
@@ -53,7 +53,8 @@ def test_minima_first_then_by_gain_and_each_is_told_why(ground: Ground) -> None:
     beryl.load(300, queued=SET_POINT + 1)
     amber.wait_ready(gpu=3)
     beryl.wait_ready(gpu=1)
-    beryl.wait_feasible("False", GrantReason.GAVE_WAY)
+    assert "2 pod(s) gave way to a larger gain" in beryl.said_last()
+    beryl.wait_feasible("False", Shortage.BUSY_NOW)
     amber.wait_feasible("True", GrantReason.ENOUGH)
     assert names_nobody_else(beryl, amber)
     assert max(sum(one.values()) for one in amber.history()) == 3
@@ -66,4 +67,6 @@ def test_a_new_minimum_comes_before_what_others_want(ground: Ground) -> None:
     beryl = ground.app("beryl", gpu(ground), load=100)
     beryl.wait_ready(gpu=1)
     amber.wait_ready(gpu=1)
-    amber.wait_feasible("False", GrantReason.GAVE_WAY)
+    assert "1 pod(s) gave way to a larger gain" in amber.said_last()
+    assert "100 of 200" in amber.wait_feasible("False", Shortage.BUSY_NOW)
+    assert names_nobody_else(amber, beryl)

@@ -33,7 +33,7 @@ def test_swap_where_no_gpu_is_free_breaks_before_it_makes(ground: Ground) -> Non
     app.wait_ready(fp32=2, fp16=0)
     app.wait_feasible("True", GrantReason.ENOUGH)
     # 100 more are wanted for what is above 6000: two of fp32 cannot, two of fp16 can.
-    app.load(200, queued=SET_POINT + 100 * manifests.DRAIN_S)
+    app.load(200, queued=SET_POINT + 100)
     app.wait_ready(fp32=0, fp16=2)
     app.load(200)
     app.wait_ready(fp32=2, fp16=0)
