@@ -19,12 +19,14 @@ controller took it: what is granted is asked for as it fits by then (`handover`)
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Final
 
 from charon_operator.decide.claims import Grant, Party, Turns, grant
 from charon_operator.decide.inventory import Stock
 from charon_operator.decide.mix import Mix
 from charon_operator.model.claim import Claim, Counts, Variant
+from charon_operator.model.placing import Supply
 from charon_operator.model.workload import Key
 
 # What a pod of an app that is not to be robbed counts for: only a minimum is worth more.
@@ -55,10 +57,10 @@ class _Round:
     def __init__(self, claims: Sequence[Claim], stock: Stock, now_s: float) -> None:
         self._stock = stock.copy()
         self._now_s = now_s
-        total: Counter[str] = Counter()
+        self._total: Counter[str] = Counter()
         for node in stock.nodes.values():
-            total.update(node.allocatable)
-        self._parties = [Party(claim, stock, total) for claim in claims]
+            self._total.update(node.allocatable)
+        self._parties = [Party(claim, stock, self._total) for claim in claims]
         self._parties.sort(key=lambda one: (-one.claim.priority, one.claim.key))
         self._bereft: list[Party] = []
         self._on: dict[str, list[_Pods]] = {}
@@ -81,12 +83,20 @@ class _Round:
 
     def _explain(self, party: Party) -> None:
         """Why what cannot be had in any way cannot be had: it was never asked for."""
-        if party.in_reach or party.refused or party.wanted is None:
+        if party.in_reach or party.wanted is None:
             return
-        for one in party.variants:
-            if len(party.pods[one.name]) < one.most:
-                self._refuse(party, one)
-                return
+        party.might_reach = self._might_reach(party)
+        short = [one for one in party.variants if len(party.pods[one.name]) < one.most]
+        if short and not party.refused:
+            self._refuse(party, short[0])
+
+    def _might_reach(self, party: Party) -> bool:
+        """Whether it is only for pods that nobody here may take away, as those of no app."""
+        nodes = self._stock.nodes
+        bare = Stock(Supply(nodes, {name: node.allocatable for name, node in nodes.items()}))
+        alone = Party(replace(party.claim, held={}), bare, self._total)
+        self._hope_on(alone, bare)
+        return alone.in_reach
 
     def _refuse(self, party: Party, one: Variant) -> None:
         fit = self._stock.fit(one.need)
@@ -105,18 +115,21 @@ class _Round:
         for party in self._parties:
             since_s, dwell_s = party.claim.since_s, party.claim.patience.dwell_s
             party.dwells = since_s is None or self._now_s - since_s < dwell_s
-            for one in party.variants:
-                fits = _elsewhere(party, one, empty) + sum(
-                    empty.room(node, one.need.requests) for node in empty.candidates(one.need)
-                )
-                party.most[one.name] = min(one.most, fits)
+            self._hope_on(party, empty)
+
+    def _hope_on(self, party: Party, empty: Stock) -> None:
+        for one in party.variants:
+            fits = _elsewhere(party, one, empty) + sum(
+                empty.room(node, one.need.requests) for node in empty.candidates(one.need)
+            )
+            party.most[one.name] = min(one.most, fits)
+        party.ask = self._wish(party)
+        if party.ask is not None and _missed(party, party.ask, empty):
+            party.ask = _anew(party, empty)
+        while party.ask is not None and (missed := _missed(party, party.ask, empty)):
+            party.most.update(missed)
             party.ask = self._wish(party)
-            if party.ask is not None and _missed(party, party.ask, empty):
-                party.ask = _anew(party, empty)
-            while party.ask is not None and (missed := _missed(party, party.ask, empty)):
-                party.most.update(missed)
-                party.ask = self._wish(party)
-            party.in_reach = party.ask is not None and party.ask.reaches
+        party.in_reach = party.ask is not None and party.ask.reaches
 
     def _wish(self, party: Party) -> Mix | None:
         return party.wish(self._now_s)

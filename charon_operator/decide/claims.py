@@ -42,6 +42,8 @@ class Party:
         ask: the mix it goes for.
         pods: node of each pod that it is granted, by variant.
         most: replicas of each variant that it may still hope for.
+        in_reach: what it wants could be had if it had all that apps hold.
+        might_reach: not that, but on nodes that are empty it could.
         served: units a second that these pods serve.
         has_swapped: it has given up what it had for another mix, which it does once a round.
         refused: why no more of a variant fits, the last such answer; `shortage` is its reason.
@@ -56,6 +58,7 @@ class Party:
         self.most = {one.name: one.most for one in claim.variants}
         self.ask: Mix | None = None
         self.in_reach = False
+        self.might_reach = False
         self.dwells = False
         self.served = sum(self.by_name[name].capacity * len(at) for name, at in self.pods.items())
         self.refused = ""
@@ -189,7 +192,7 @@ def grant(party: Party, *, short: bool) -> Grant:
     if got.reaches:
         return _granted(party, GrantReason.ENOUGH, served)
     why = f"; {party.refused}" if party.refused else ""
-    if not party.in_reach:
+    if not party.in_reach and not party.might_reach:
         return _granted(party, GrantReason.OUT_OF_REACH, f"{served}, more never: served last{why}")
     if party.robbed:
         gone = f"{party.robbed} pod(s) gave way to a larger gain"
