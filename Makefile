@@ -85,9 +85,14 @@ crds: $(READY) ## Render the CRDs from the models.
 	@$(BIN)/charon crds --write crds --write helm/charon-operator/files/crds
 
 .PHONY: chart
-chart: $(READY) ## Render the chart's schema of values, its goldens and deploy/.
+chart: $(READY) ## Render the chart's schema of values, its dashboards, its goldens and deploy/.
 	@$(BIN)/python -m tests.ship.values_schema
+	@$(BIN)/python -m tests.ship.dashboards
 	@$(BIN)/python -m tests.ship.chart
+
+.PHONY: pictures
+pictures: $(READY) ## Draw the dashboards from a run of a few minutes; they lie in pictures/.
+	@$(BIN)/python -m tests.ship.dashboards.picture
 
 .PHONY: lock
 lock: $(READY) ## Lock the newest packages that pyproject.toml allows.
@@ -97,4 +102,4 @@ lock: $(READY) ## Lock the newest packages that pyproject.toml allows.
 
 .PHONY: clean
 clean: ## Remove what was made here, the virtual environment included.
-	@rm -rf $(VENV) demo build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	@rm -rf $(VENV) demo pictures build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -17,7 +17,7 @@ from charon_operator.model.memory import (
     aged,
     recommended,
 )
-from charon_operator.model.policy import ControlPolicySpec, Knob
+from charon_operator.model.policy import ControlPolicySpec
 from charon_operator.model.workload import Workload
 
 # So many periods without a recommendation: what came before says little about now.
@@ -52,11 +52,7 @@ def meet(
     if past.pending is None:
         return fresh
     action = Action(min(past.pending.time_s, now_s), past.pending.start, past.pending.to)
-    fresh = replace(fresh, acted_at_s=action.time_s)
-    if past.pending.knob == Knob.RESOURCES:
-        knobs = replace(fresh.knobs or Knobs(), moves=(action,))
-        return aged(replace(fresh, knobs=knobs), now_s)
-    return aged(replace(fresh, actions=(action,)), now_s)
+    return aged(replace(fresh, acted_at_s=action.time_s, actions=(action,)), now_s)
 
 
 def seeded(memory: AppMemory, policy: ControlPolicySpec, current: int, now_s: float) -> AppMemory:

@@ -121,7 +121,7 @@ class PendingAction:
 
     Attributes:
         action_id: the decision's id.
-        start, to: before and after, in replicas or millicores.
+        start, to: before and after, in replicas.
         time_s: when the intent was written, seconds since 1970.
     """
 

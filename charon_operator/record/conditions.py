@@ -32,7 +32,7 @@ _STORE_SAYS: Final = re.compile(r"(?:HTTP \d+|the store warns): (.*\S)", re.DOTA
 # Numbers and the series that happen to be named differ from turn to turn.
 _VARYING: Final = re.compile(r"\{[^{}]*(?:\}|$)|\S*\d\S*")
 _WORDS_CHARS: Final = 120
-_FAILED_RESIZES: Final = (
+FAILED_RESIZES: Final = (
     Reason.RESIZE_DEFERRED,
     Reason.RESIZE_INFEASIBLE,
     Reason.RESIZE_FAILED,
@@ -210,7 +210,7 @@ def _resizes(standing: Standing) -> tuple[Aspect, ...]:
         problem = sizes.problem if sizes else ""
         message = f"Sizes are not known: {problem or 'the pods have not been read yet'}."
         return (Aspect(kind, UNKNOWN, Reason.NOT_YET_ASKED, message),)
-    if resize.reason in _FAILED_RESIZES:
+    if resize.reason in FAILED_RESIZES:
         return (Aspect(kind, FALSE, resize.reason, _why_not(resize)),)
     refusals = sorted({pod.refusal for pod in sizes.pods if pod.refusal}) if sizes else []
     if refusals:

@@ -11,11 +11,15 @@ from typing import Final, Protocol
 import prometheus_client
 from prometheus_client import core, registry
 
-from charon_operator.model.facts import AppFacts, Outcome
+from charon_operator.model.app import ChargedApp
+from charon_operator.model.decision import Clamp
+from charon_operator.model.facts import AppFacts, ObjectiveState, Outcome
+from charon_operator.model.policy import Knob
 from charon_operator.model.reading import Reading
-from charon_operator.model.sizes import Resizing, Size
+from charon_operator.model.sizes import Resizing, Size, Sizes
 from charon_operator.model.workload import Key, Workload
 from charon_operator.names import Metric
+from charon_operator.record.conditions import FAILED_RESIZES
 
 # What a scrape may find; the class of this name is the library's own.
 _Family = core.Metric
@@ -197,9 +201,16 @@ _FAMILIES: Final[Mapping[Metric, tuple[str, tuple[str, ...]]]] = {
     Metric.DESIRED_REPLICAS: ("Replicas wanted, after limits.", _APP),
     Metric.RAW_REPLICAS: ("Replicas that the control law asked for, before limits.", _APP),
     Metric.CURRENT_REPLICAS: ("Replicas that the target asks for (spec.replicas).", _APP),
+    Metric.READY_REPLICAS: ("Replicas that are Ready.", _APP),
+    Metric.LIMITED_BY: (
+        "1: a limit changed what the last decision wanted of a knob.",
+        (*_APP, "knob", "limit"),
+    ),
     Metric.DESIRED_CPU: ("CPU that a pod is to have, in cores, after limits.", _APP),
     Metric.CURRENT_CPU: ("CPU that pods were last meant to have, in cores.", _APP),
     Metric.DESIRED_MEMORY: ("Memory that a pod is to have, in bytes, after limits.", _APP),
+    Metric.ACTUAL_CPU: ("CPU that the smallest running pod has, in cores.", _APP),
+    Metric.ACTUAL_MEMORY: ("Memory that the smallest running pod has, in bytes.", _APP),
     Metric.UNSETTLED_RESIZES: ("Pods that do not have what they were asked to take.", _APP),
     Metric.VARIANT_REPLICAS: (
         "Replicas of a variant: asked for, ready, without a node (waiting), aimed at (goal).",
@@ -209,9 +220,22 @@ _FAMILIES: Final[Mapping[Metric, tuple[str, tuple[str, ...]]]] = {
         "1: the variants that are wanted can be had, 0: they cannot.",
         _APP,
     ),
+    Metric.RESIZE_QUARANTINED: (
+        "1: pods are not made larger for a while, as the last time failed.",
+        (*_APP, "reason"),
+    ),
     Metric.INDICATOR_VALUE: ("Value of an indicator, in its own unit.", _INDICATOR),
     Metric.INDICATOR_AGE: ("Age of the oldest sample that a value stands on.", _INDICATOR),
     Metric.INDICATOR_MISSING: ("1: an indicator has no usable value.", (*_INDICATOR, "reason")),
+    Metric.OBJECTIVE_THRESHOLD: (
+        "What the indicator must keep to, in its own unit.",
+        (*_OBJECTIVE, "indicator"),
+    ),
+    Metric.OBJECTIVE_TARGET: ("Share of the time that must be good.", _OBJECTIVE),
+    Metric.OBJECTIVE_BUDGET: (
+        "Error budget left: 1 all of it, 0 none, below 0 overspent.",
+        _OBJECTIVE,
+    ),
     Metric.OBJECTIVE_ATTAINMENT: ("Share of the observed time that was good.", _OBJECTIVE),
     Metric.OBJECTIVE_COVERAGE: ("Share of the window that was observed.", _OBJECTIVE),
     Metric.APPS: ("Apps known.", ()),
@@ -224,11 +248,14 @@ def _samples(view: View, now_s: float) -> Iterator[tuple[Metric, list[str], floa
     decision = outcome.decision
     if isinstance(facts.workload, Workload):
         yield Metric.CURRENT_REPLICAS, app, facts.workload.replicas
+        yield Metric.READY_REPLICAS, app, facts.workload.ready
         # Nothing is wanted of an app that cannot be controlled: an HPA must not obey a guess.
         if outcome.problem is None:
             yield Metric.DESIRED_REPLICAS, app, decision.final
     if decision.raw is not None:
         yield Metric.RAW_REPLICAS, app, decision.raw
+    # Knobs are named as a policy names them.
+    yield from _limited(decision.knob.capitalize(), decision.clamps, app)
     yield from _sizes(view, app)
     yield from _variants(view, app)
     for name, one in facts.readings.items():
@@ -237,10 +264,33 @@ def _samples(view: View, now_s: float) -> Iterator[tuple[Metric, list[str], floa
             yield Metric.INDICATOR_AGE, [*app, name], max(0.0, now_s - one.sampled_at_s)
         else:
             yield Metric.INDICATOR_MISSING, [*app, name, one.reason.value], 1
+    if isinstance(facts.app, ChargedApp):
+        yield from _promised(facts.app, app)
     for state in outcome.objectives:
-        if state.attainment is not None:
-            yield Metric.OBJECTIVE_ATTAINMENT, [*app, state.name], state.attainment
-            yield Metric.OBJECTIVE_COVERAGE, [*app, state.name], state.coverage
+        yield from _kept(state, app)
+
+
+def _promised(given: ChargedApp, app: list[str]) -> Iterator[tuple[Metric, list[str], float]]:
+    for one in given.spec.objectives:
+        labels, threshold = [*app, one.name], one.threshold
+        yield Metric.OBJECTIVE_THRESHOLD, [*labels, threshold.indicator], threshold.value
+        yield Metric.OBJECTIVE_TARGET, labels, one.target / 100
+
+
+def _kept(state: ObjectiveState, app: list[str]) -> Iterator[tuple[Metric, list[str], float]]:
+    labels = [*app, state.name]
+    if state.attainment is not None:
+        yield Metric.OBJECTIVE_ATTAINMENT, labels, state.attainment
+        yield Metric.OBJECTIVE_COVERAGE, labels, state.coverage
+    if state.budget_remaining is not None:
+        yield Metric.OBJECTIVE_BUDGET, labels, state.budget_remaining
+
+
+def _limited(
+    knob: str, clamps: Iterable[Clamp], app: list[str]
+) -> Iterator[tuple[Metric, list[str], float]]:
+    for limit in dict.fromkeys(str(clamp.limit) for clamp in clamps):
+        yield Metric.LIMITED_BY, [*app, knob, limit], 1
 
 
 def _sizes(view: View, app: list[str]) -> Iterator[tuple[Metric, list[str], float]]:
@@ -254,9 +304,23 @@ def _sizes(view: View, app: list[str]) -> Iterator[tuple[Metric, list[str], floa
         yield Metric.CURRENT_CPU, app, current.cpu_m / 1000
     if final.memory_b is not None:
         yield Metric.DESIRED_MEMORY, app, final.memory_b
+    yield from _limited(Knob.RESOURCES, resize.clamps, app)
+    if resize.reason in FAILED_RESIZES:
+        yield Metric.RESIZE_QUARANTINED, [*app, resize.reason.value], 1
     if sizes is not None:
-        unsettled = sum(pod.resizing is not Resizing.SETTLED for pod in sizes.sized)
-        yield Metric.UNSETTLED_RESIZES, app, unsettled
+        yield from _actual(sizes, app)
+
+
+def _actual(sizes: Sizes, app: list[str]) -> Iterator[tuple[Metric, list[str], float]]:
+    has = [pod.actual for pod in sizes.sized if pod.actual is not None]
+    cpu_m = min((size.cpu_m for size in has if size.cpu_m is not None), default=None)
+    memory_b = min((size.memory_b for size in has if size.memory_b is not None), default=None)
+    if cpu_m is not None:
+        yield Metric.ACTUAL_CPU, app, cpu_m / 1000
+    if memory_b is not None:
+        yield Metric.ACTUAL_MEMORY, app, memory_b
+    unsettled = sum(pod.resizing is not Resizing.SETTLED for pod in sizes.sized)
+    yield Metric.UNSETTLED_RESIZES, app, unsettled
 
 
 def _variants(view: View, app: list[str]) -> Iterator[tuple[Metric, list[str], float]]:

@@ -11,14 +11,12 @@ say. Both use `data/cpu-limit-sweep` unless --folder names another; its README t
 
 import argparse
 import contextlib
-import csv
 import itertools
 import json
 import os
 import re
 import sys
 import tempfile
-import threading
 import time
 import urllib.request
 from collections.abc import Iterator, Sequence
@@ -31,6 +29,8 @@ import pykube
 from charon_operator import testbed
 from charon_operator.testbed import progress
 from tests.benchmarks import cpu_sweep_report as report
+from tests.benchmarks import table
+from tests.node.sampler import Sampler
 from tests.node.stream import NAMESPACE, Pod, Stream
 
 _FLIGHT = [*range(100, 1001, 100), *range(900, 99, -100)]
@@ -50,34 +50,19 @@ _OPTIONS = {
 }
 
 
-@dataclass
+@dataclass(frozen=True)
 class Watch:
-    """Samples of one consumer, taken in a thread while the block runs."""
+    """One consumer, looked at again and again."""
 
     pod: Pod
     broker: str
     began_s: float
 
-    def __post_init__(self) -> None:
-        self.rows: list[report.Sample] = []
-        self._ends = threading.Event()
-        self._thread = threading.Thread(target=self._sample)
-
-    def __enter__(self) -> "Watch":
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._ends.set()
-        self._thread.join()
-
-    def _sample(self) -> None:
+    def sample(self) -> Iterator[report.Sample]:
         cpu = self.pod.cpu
-        while not self._ends.wait(_SAMPLE_S):
-            done, waiting = _counts(self.broker)
-            now_s = time.monotonic() - self.began_s
-            quota_us = cpu.quota_us or 0
-            self.rows.append(report.Sample(now_s, quota_us, cpu.used_s, done, waiting))
+        done, waiting = _counts(self.broker)
+        now_s = time.monotonic() - self.began_s
+        yield report.Sample(now_s, cpu.quota_us or 0, cpu.used_s, done, waiting)
 
 
 def _counts(broker: str) -> tuple[int, int]:
@@ -101,9 +86,9 @@ class Resizer:
         self._patch(to)
         answered_s = self._now()
         cpu = self._pod.cpu
-        _until(lambda: cpu.quota_us == to * _US_A_MCORE, "the quota to follow", _LOOK_S)
+        until(lambda: cpu.quota_us == to * _US_A_MCORE, "the quota to follow", _LOOK_S)
         changed_s = self._now()
-        _until(lambda: self._told_mcore() == to, "the status to say so", _ASK_S)
+        until(lambda: self.told_mcore() == to, "the status to say so", _ASK_S)
         return report.Step(
             number, start, to, requested_s, answered_s, changed_s, self._now(),
             self._container()["restartCount"], load,
@@ -128,12 +113,12 @@ class Resizer:
         [container] = answer.json()["status"]["containerStatuses"]
         return dict(container)
 
-    def _told_mcore(self) -> int:
+    def told_mcore(self) -> int:
         text = str(self._container()["resources"]["limits"]["cpu"])
         return int(text[:-1]) if text.endswith("m") else 1000 * int(text)
 
 
-def _until(predicate: Any, what: str, every_s: float) -> None:
+def until(predicate: Any, what: str, every_s: float) -> None:
     deadline = time.monotonic() + _PATIENCE_S
     while not predicate():
         if time.monotonic() > deadline:
@@ -147,7 +132,8 @@ def measure(stream: Stream, dwell_s: float) -> tuple[list[report.Step], list[rep
     [broker] = stream.get("pods", "--selector=app=broker")["items"]
     began_s, steps = time.monotonic(), []
     resizer = Resizer(stream.bed, pod, began_s)
-    with Watch(pod, broker["status"]["podIP"], began_s) as watch:
+    watch = Watch(pod, broker["status"]["podIP"], began_s)
+    with Sampler(watch.sample, _SAMPLE_S) as samples:
         # From the manifest's limit to where the sweep begins; not a step of it.
         resizer.step(0, 300, LIMITS_MCORE[0])
         time.sleep(dwell_s)
@@ -155,7 +141,7 @@ def measure(stream: Stream, dwell_s: float) -> tuple[list[report.Step], list[rep
             steps.append(resizer.step(number, start, to))
             _say(f"{number:2} of {len(LIMITS_MCORE) - 1}: {start} to {to} mcore")
             time.sleep(dwell_s)
-    return steps, watch.rows
+    return steps, samples.rows
 
 
 @contextlib.contextmanager
@@ -175,14 +161,8 @@ def run(folder: Path, dwell_s: float) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     with _stream() as stream:
         steps, samples = measure(stream, dwell_s)
-    for name, kind, rows in (
-        ("steps", report.Step, steps),
-        ("samples", report.Sample, samples),
-    ):
-        with (folder / f"{name}.csv").open("w", newline="") as file:
-            writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(report.columns(kind))
-            writer.writerows(map(report.cells, rows))
+    table.write(folder / "steps.csv", report.Step, steps)
+    table.write(folder / "samples.csv", report.Sample, samples)
 
 
 def _say(text: str) -> None:

@@ -4,17 +4,17 @@ Reads: steps.csv and samples.csv of a folder. Gives: `Sweep`, words, a PNG. Neve
 not measured: what is derived is derived here, from the two files alone.
 """
 
-import csv
-import dataclasses
 import io
 import itertools
 import statistics
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import matplotlib.figure
+
+from tests.benchmarks import table
 
 FOLDER = Path(__file__).parents[2] / "data" / "cpu-limit-sweep"
 # What the example's consumer is told a frame costs.
@@ -67,25 +67,9 @@ class Held:
     cores: float
 
 
-def columns(kind: type[Step] | type[Sample]) -> list[str]:
-    return [field.name for field in dataclasses.fields(kind)]
-
-
-def cells(row: Step | Sample) -> list[Any]:
-    """The cells of a row; times to the millisecond."""
-    return [round(v, 4) if isinstance(v, float) else v for v in dataclasses.astuple(row)]
-
-
 def load(folder: Path) -> Sweep:
-    return Sweep(
-        list(_rows(folder / "steps.csv", Step)), list(_rows(folder / "samples.csv", Sample))
-    )
-
-
-def _rows(path: Path, kind: type[Any]) -> Iterator[Any]:
-    with path.open(newline="") as file:
-        for row in csv.DictReader(file):
-            yield kind(**{f.name: f.type(row[f.name]) for f in dataclasses.fields(kind)})
+    steps = table.read(folder / "steps.csv", Step)
+    return Sweep(list(steps), list(table.read(folder / "samples.csv", Sample)))
 
 
 def between(sweep: Sweep, start_s: float, end_s: float) -> list[Sample]:

@@ -7,6 +7,9 @@ a share of a core, resident memory, queries and requests a turn, API writes; the
 changed metric to the patch of one app (repeated) and of all at once. Patch times are the API
 server's own audit stamps; "from reading" counts from the turn that saw the step. The exit code is 1
 if a size of at most 1000 apps took more than is promised for 1000 (`LIMITS`).
+
+With --resizing each size is measured a second time, with apps whose pods may be resized
+(`resources.mode: InPlace`), and what that costs is said as a ratio. It is not judged.
 """
 
 import argparse
@@ -155,13 +158,14 @@ def idle(bed: testbed.Testbed, operator: Operator, turns: int, period_s: int) ->
     }
 
 
-def quantiles(values: list[float]) -> dict[str, float]:
+def quantiles(values: Sequence[float], digits: int = 2) -> dict[str, float]:
     ordered = sorted(values)
-    return {
-        "p50": round(statistics.median(ordered), 2),
-        "p99": round(ordered[min(len(ordered) - 1, int(len(ordered) * 0.99))], 2),
-        "max": round(ordered[-1], 2),
+    found = {
+        "p50": statistics.median(ordered),
+        "p99": ordered[min(len(ordered) - 1, int(len(ordered) * 0.99))],
+        "max": ordered[-1],
     }
+    return {name: round(value, digits) for name, value in found.items()}
 
 
 def step(
@@ -192,9 +196,9 @@ def decisions(row: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
         yield entry["app"], entry["decision"]
 
 
-def onboarding(bed: testbed.Testbed, count: int) -> dict[str, float]:
+def onboarding(bed: testbed.Testbed, count: int, *, sized: bool) -> dict[str, float]:
     began = time.monotonic()
-    fleet_world.onboard(bed, count)
+    fleet_world.onboard(bed, count, sized=sized)
     created = time.monotonic() - began
     wait_for(lambda: under_control(bed, count), "a status on every app", 600)
     return {"created_s": round(created, 1), "under_control_s": round(time.monotonic() - began, 1)}
@@ -216,17 +220,36 @@ def steps(
     }
 
 
-def one_size(count: int, period_s: int, idle_turns: int, folder: Path) -> dict[str, Any]:
+def one_size(
+    count: int, period_s: int, idle_turns: int, folder: Path, *, sized: bool = False
+) -> dict[str, Any]:
     with (
-        fleet_world.world(folder / "bed", count, period_s) as (bed, exporter),
+        fleet_world.world(folder / "bed", count, period_s, sized=sized) as (bed, exporter),
         Operator(bed, folder / "operator") as operator,
     ):
         wait_for(lambda: ready(operator), "leadership", 60)
-        result: dict[str, Any] = {"apps": count, "period_s": period_s}
-        result.update(onboarding(bed, count))
+        result: dict[str, Any] = {"apps": count, "period_s": period_s, "resizing": sized}
+        result.update(onboarding(bed, count, sized=sized))
         time.sleep(2 * period_s)  # an app's first period is for looking only: left out
         result["idle"] = idle(bed, operator, idle_turns, period_s)
         return result | steps(bed, exporter, operator, fleet_world.apps(count))
+
+
+def ratios(plain: dict[str, Any], sized: dict[str, Any]) -> dict[str, float]:
+    """What it costs that pods may be resized, as a multiple of the same without."""
+
+    def figures(result: dict[str, Any]) -> dict[str, float]:
+        idle, cores = result["idle"], result["idle"]["cores"]
+        patched = result["all_reading_to_patch_s"]["max"]
+        return {
+            **{f"idle_cores_{name}": value for name, value in cores.items()},
+            "idle_resident_mib": idle["resident_mib"],
+            "under_control_s": result["under_control_s"],
+            "all_reading_to_patch_s": patched,
+        }
+
+    before, after = figures(plain), figures(sized)
+    return {name: round(after[name] / value, 2) for name, value in before.items()}
 
 
 def ready(operator: Operator) -> bool:
@@ -262,16 +285,22 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--apps", default="100,1000", help="sizes, as 100,1000")
     parser.add_argument("--period", type=int, default=15, help="periodSeconds of the policy")
     parser.add_argument("--idle-turns", type=int, default=6, help="idle turns to measure over")
+    parser.add_argument("--resizing", action="store_true", help="again, with resources: InPlace")
     return parser.parse_args(given)
 
 
 def main() -> int:
     chosen, broken = arguments(), list[str]()
     for count in (int(text) for text in chosen.apps.split(",")):
-        with tempfile.TemporaryDirectory(prefix="charon-bench-") as folder:
-            result = one_size(count, chosen.period, chosen.idle_turns, Path(folder))
-        print(json.dumps(result, indent=2), flush=True)  # noqa: T201 - a command's output
-        broken += excesses(result)
+        found = []
+        for sized in (False, True)[: 1 + chosen.resizing]:
+            with tempfile.TemporaryDirectory(prefix="charon-bench-") as folder:
+                given = (count, chosen.period, chosen.idle_turns, Path(folder))
+                found.append(one_size(*given, sized=sized))
+            print(json.dumps(found[-1], indent=2), flush=True)  # noqa: T201 - a command's output
+        broken += excesses(found[0])
+        if chosen.resizing:
+            print(json.dumps({"ratios": ratios(*found)}, indent=2))  # noqa: T201 - likewise
     print("\n".join(broken), file=sys.stderr)  # noqa: T201 - a command's output
     return int(bool(broken))
 

@@ -51,7 +51,20 @@ def _policy(namespace: str, period_s: int) -> dict[str, object]:
     }
 
 
-def _deployment(app: App) -> dict[str, object]:
+# Bounds that leave the size where it is: the same moves are made with and without the knob.
+_SIZE = {"cpu": "100m"}
+_RESOURCES = {
+    "container": "app",
+    "mode": "InPlace",
+    "cpu": {"min": "100m", "max": "100m"},
+    "curve": [{"cpu": "50m", "capacity": "5"}, {"cpu": "100m", "capacity": "10"}],
+}
+
+
+def _deployment(app: App, *, sized: bool) -> dict[str, object]:
+    container = {"name": "app", "image": "app"}
+    if sized:
+        container |= {"resources": {"requests": _SIZE, "limits": _SIZE}}
     return {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
@@ -61,13 +74,13 @@ def _deployment(app: App) -> dict[str, object]:
             "selector": {"matchLabels": {"app": app.name}},
             "template": {
                 "metadata": {"labels": {"app": app.name}},
-                "spec": {"containers": [{"name": "app", "image": "app"}]},
+                "spec": {"containers": [container]},
             },
         },
     }
 
 
-def _charged_app(app: App) -> dict[str, object]:
+def _charged_app(app: App, *, sized: bool) -> dict[str, object]:
     return {
         "apiVersion": "charon.dev/v1alpha1",
         "kind": "ChargedApp",
@@ -91,6 +104,7 @@ def _charged_app(app: App) -> dict[str, object]:
                 }
             ],
             "replicas": {"min": 1, "max": 20},
+            **({"resources": _RESOURCES} if sized else {}),
         },
     }
 
@@ -104,26 +118,28 @@ def _apply(bed: testbed.Testbed, objects: list[dict[str, object]], batch: int = 
 
 
 @contextmanager
-def world(folder: Path, count: int, period_s: int) -> Iterator[tuple[testbed.Testbed, Exporter]]:
+def world(
+    folder: Path, count: int, period_s: int, *, sized: bool = False
+) -> Iterator[tuple[testbed.Testbed, Exporter]]:
     """A testbed with the chart installed, `count` Deployments of one ready pod, and metrics."""
     nodes = [testbed.Node(name=f"node-{i}", cpu="1000", pods=3000) for i in range(2)]
     config = testbed.Config(folder=folder, nodes=nodes)
     with testbed.start(config) as bed, Exporter() as exporter:
-        operator.install(bed, CHART)
+        operator.install(bed, CHART, ["--set=knobs.resources.enabled=true"] if sized else [])
         bed.scrape("bench", exporter.address)
         fleet = apps(count)
         _apply(bed, [_namespace(f"bench-{i}") for i in range(NAMESPACES)])
         _apply(bed, [_policy(f"bench-{i}", period_s) for i in range(NAMESPACES)])
         for app in fleet:
             exporter.set(METRIC, app.labels, 10.0)
-        _apply(bed, [_deployment(app) for app in fleet])
+        _apply(bed, [_deployment(app, sized=sized) for app in fleet])
         settled = ("--for=condition=Available", "--timeout=400s")
         bed.kubectl("wait", "deployments", "--all", "-A", *settled, timeout_s=420)
         yield bed, exporter
 
 
-def onboard(bed: testbed.Testbed, count: int) -> None:
-    _apply(bed, [_charged_app(app) for app in apps(count)])
+def onboard(bed: testbed.Testbed, count: int, *, sized: bool = False) -> None:
+    _apply(bed, [_charged_app(app, sized=sized) for app in apps(count)])
 
 
 class Operator:

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from tests.benchmarks import cpu_sweep
+from tests.benchmarks import cpu_sweep, table
 from tests.benchmarks import cpu_sweep_report as report
 
 
@@ -43,7 +43,7 @@ def test_samples_show_the_quota_that_the_steps_tell(sweep: report.Sweep) -> None
 def test_readme_names_every_column_and_quotes_what_the_command_says(sweep: report.Sweep) -> None:
     text = (report.FOLDER / "README.md").read_text()
     named = re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE)
-    assert named == [*report.columns(report.Step), *report.columns(report.Sample)]
+    assert named == [*table.columns(report.Step), *table.columns(report.Sample)]
     assert "\n".join(f"    {line}".rstrip() for line in report.words(sweep)) in text
 
 

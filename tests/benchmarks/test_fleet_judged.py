@@ -36,3 +36,16 @@ def test_result_when_over_a_limit_then_it_is_named(over: dict[str, Any], said: s
 def test_arguments_when_none_are_given_then_the_promised_size_is_among_them() -> None:
     chosen = fleet.arguments([])
     assert fleet.JUDGED_APPS in [int(text) for text in chosen.apps.split(",")]
+
+
+def test_ratios_are_of_the_second_to_the_first() -> None:
+    plain, sized = (
+        {**result(cores={"operator": cores}), "under_control_s": took_s}
+        for cores, took_s in ((0.04, 4.0), (0.1, 5.0))
+    )
+    assert fleet.ratios(plain, sized) == {
+        "idle_cores_operator": 2.5,
+        "idle_resident_mib": 1.0,
+        "under_control_s": 1.25,
+        "all_reading_to_patch_s": 1.0,
+    }

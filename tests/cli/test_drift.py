@@ -1,9 +1,7 @@
 """`charon drift`: what runs with another size than its template, by the API server alone."""
 
-import http.server
 import json
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -13,7 +11,7 @@ from click.testing import CliRunner, Result
 
 from charon_operator import testbed
 from charon_operator.cli import main
-from tests.cli.test_explain_errors import kubeconfig
+from tests.cli.conftest import Serving, kubeconfig
 from tests.model import pod_bodies as make
 
 Body = dict[str, Any]
@@ -24,36 +22,18 @@ LARGER = {
 HEADS = ["NAMESPACE", "WORKLOAD", "POD", "CONTAINER", "RESOURCE", "TEMPLATE", "RUNNING"]
 
 
-@pytest.fixture
-def serving() -> Iterator[Callable[[dict[str, list[Body]]], int]]:
-    """The port of a server that lists these objects by path, one a page."""
-    servers: list[http.server.HTTPServer] = []
+def listing(lists: dict[str, list[Body]]) -> Callable[[str], bytes]:
+    """Answers with these objects by path, one a page."""
 
-    def start(lists: dict[str, list[Body]]) -> int:
-        class Handler(http.server.BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                asked = urlsplit(self.path)
-                found = lists.get(asked.path, [])
-                number = int(parse_qs(asked.query).get("continue", ["0"])[0])
-                more = str(number + 1) if number + 1 < len(found) else ""
-                page = {"metadata": {"continue": more}, "items": found[number : number + 1]}
-                content = json.dumps(page).encode()
-                self.send_response(200)
-                self.send_header("Content-Length", str(len(content)))
-                self.end_headers()
-                self.wfile.write(content)
+    def answer(path: str) -> bytes:
+        asked = urlsplit(path)
+        found = lists.get(asked.path, [])
+        number = int(parse_qs(asked.query).get("continue", ["0"])[0])
+        more = str(number + 1) if number + 1 < len(found) else ""
+        page = {"metadata": {"continue": more}, "items": found[number : number + 1]}
+        return json.dumps(page).encode()
 
-            def log_message(self, *_: object) -> None: ...
-
-        server = http.server.HTTPServer(("127.0.0.1", 0), Handler)
-        threading.Thread(target=server.serve_forever, args=(0.01,)).start()
-        servers.append(server)
-        return int(server.server_address[1])
-
-    yield start
-    for server in servers:
-        server.shutdown()
-        server.server_close()
+    return answer
 
 
 def told(*arguments: str) -> Result:
@@ -63,7 +43,7 @@ def told(*arguments: str) -> Result:
 
 
 def test_drift_when_pods_run_with_other_sizes_then_each_is_listed(
-    tmp_path: Path, serving: Callable[[dict[str, list[Body]]], int]
+    tmp_path: Path, serving: Serving
 ) -> None:
     proxy = make.container("proxy")
     lists = {
@@ -74,7 +54,7 @@ def test_drift_when_pods_run_with_other_sizes_then_each_is_listed(
             make.pod("other-1", make.container(resources=LARGER), of="other"),
         ],
     }
-    file = kubeconfig(tmp_path, serving(lists))
+    file = kubeconfig(tmp_path, serving(listing(lists)))
     head, row = told("--kubeconfig", file).output.splitlines()
     assert head.split() == HEADS
     assert row.split() == ["ns", "Deployment", "web", "web-2", "app", "cpu", "200m", "500m"]
@@ -92,7 +72,7 @@ def test_drift_when_pods_run_with_other_sizes_then_each_is_listed(
 
 
 def test_drift_when_a_resize_is_under_way_then_what_runs_counts(
-    tmp_path: Path, serving: Callable[[dict[str, list[Body]]], int]
+    tmp_path: Path, serving: Serving
 ) -> None:
     status = {"containerStatuses": [{"name": "app", "resources": make.container()["resources"]}]}
     lists = {
@@ -101,7 +81,7 @@ def test_drift_when_a_resize_is_under_way_then_what_runs_counts(
             make.pod("web-1", make.container(resources=LARGER), status=status)
         ],
     }
-    file = kubeconfig(tmp_path, serving(lists))
+    file = kubeconfig(tmp_path, serving(listing(lists)))
     nothing = "Every container runs with the size that its template gives.\n"
     assert told("--kubeconfig", file, "-n", "ns").output == nothing
     assert json.loads(told("--kubeconfig", file, "-n", "ns", "-o", "json").output) == []

@@ -1,30 +1,14 @@
 """`charon explain` when there is nothing to explain: one line that says what to do."""
 
-import http.server
 import json
 import socket
-import threading
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
 from charon_operator.cli import main
-
-
-def kubeconfig(folder: Path, port: int) -> str:
-    file = folder / "kubeconfig"
-    content = {
-        "apiVersion": "v1",
-        "kind": "Config",
-        "current-context": "c",
-        "contexts": [{"name": "c", "context": {"cluster": "k", "user": "u"}}],
-        "clusters": [{"name": "k", "cluster": {"server": f"http://127.0.0.1:{port}"}}],
-        "users": [{"name": "u", "user": {}}],
-    }
-    file.write_text(json.dumps(content))
-    return str(file)
+from tests.cli.conftest import Serving, kubeconfig
 
 
 def test_explain_when_nobody_listens_then_one_line_and_exit_code_1(tmp_path: Path) -> None:
@@ -54,32 +38,6 @@ def test_explain_when_the_context_is_unknown_then_names_those_there_are(tmp_path
     assert result.output == f"Error: {file} has no context 'zz'; it has: c\n"
 
 
-@pytest.fixture
-def answering() -> Iterator[Callable[[bytes], int]]:
-    """The port of a server that answers 200 with these bytes."""
-    servers: list[http.server.HTTPServer] = []
-
-    def start(content: bytes) -> int:
-        class Handler(http.server.BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                self.send_response(200)
-                self.send_header("Content-Length", str(len(content)))
-                self.end_headers()
-                self.wfile.write(content)
-
-            def log_message(self, *_: object) -> None: ...
-
-        server = http.server.HTTPServer(("127.0.0.1", 0), Handler)
-        threading.Thread(target=server.serve_forever, args=(0.01,)).start()
-        servers.append(server)
-        return int(server.server_address[1])
-
-    yield start
-    for server in servers:
-        server.shutdown()
-        server.server_close()
-
-
 def app(status: object) -> bytes:
     return json.dumps({"metadata": {"namespace": "ns"}, "status": status}).encode()
 
@@ -95,9 +53,9 @@ def app(status: object) -> bytes:
     ids=["no JSON", "no object", "conditions of text", "status of text"],
 )
 def test_explain_when_the_answer_is_none_then_one_line(
-    tmp_path: Path, answering: Callable[[bytes], int], content: bytes, words: str
+    tmp_path: Path, serving: Serving, content: bytes, words: str
 ) -> None:
-    file = kubeconfig(tmp_path, answering(content))
+    file = kubeconfig(tmp_path, serving(lambda _: content))
     result = CliRunner().invoke(main, ["explain", "web", "--kubeconfig", file])
     assert result.exit_code == 1, result.exception
     assert words in result.output
@@ -113,9 +71,9 @@ def test_explain_when_the_answer_is_none_then_one_line(
     ids=["not UTF-8", "a row without its fields"],
 )
 def test_explain_when_the_journal_is_damaged_then_says_so(
-    tmp_path: Path, answering: Callable[[bytes], int], content: bytes, code: int, words: str
+    tmp_path: Path, serving: Serving, content: bytes, code: int, words: str
 ) -> None:
-    file, journal = kubeconfig(tmp_path, answering(app({}))), tmp_path / "journal.jsonl"
+    file, journal = kubeconfig(tmp_path, serving(lambda _: app({}))), tmp_path / "journal.jsonl"
     journal.write_bytes(content)
     arguments = ["explain", "web", "--kubeconfig", file, "--journal", str(journal)]
     result = CliRunner().invoke(main, arguments)

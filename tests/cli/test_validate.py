@@ -9,7 +9,7 @@ import yaml
 from click.testing import CliRunner, Result
 
 from charon_operator.cli import main, manifest
-from tests.model import bad_input
+from tests.model import bad_input, bad_rows
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "examples" / "01-hold-a-queue"
@@ -33,7 +33,7 @@ def test_examples_are_good() -> None:
     assert result.output == "8 resources are good.\n"
 
 
-@pytest.mark.parametrize("row", bad_input.ROWS, ids=lambda row: row.id)
+@pytest.mark.parametrize("row", bad_rows.ROWS, ids=lambda row: row.id)
 def test_whatever_the_api_server_refuses_is_found_offline(row: bad_input.Row) -> None:
     text = yaml.safe_dump(row.body, allow_unicode=True)
     problems = found(text)
@@ -98,6 +98,25 @@ def test_line_and_field_are_those_of_the_fault() -> None:
     (problem,) = found("\n".join(lines))
     assert problem[0] == at + 1
     assert problem[1] == "spec.objectives[freshness].target"
+
+
+def test_fault_of_a_variant_is_told_where_it_is() -> None:
+    text = (ROOT / "examples" / "03-gpu-variants" / "3-app.yaml").read_text(encoding="utf-8")
+    lines = text.splitlines()
+    at = next(i for i, line in enumerate(lines) if 'quality: "0.97"' in line)
+    lines[at] = '      quality: "97"'
+    (problem,) = found("\n".join(lines))
+    assert problem[:2] == (at + 1, "spec.placement.variants[fp16].quality")
+    assert 'must be a number from "0" to "1"' in problem[2]
+
+
+def test_target_of_several_variants_in_an_equality_is_told() -> None:
+    text = (ROOT / "examples" / "03-gpu-variants" / "3-app.yaml").read_text(encoding="utf-8")
+    ((_, field, message),) = found(
+        text.replace("sum(frames_queued{app=~", "sum(frames_queued{app=")
+    )
+    assert field == "spec.indicators[queued].query"
+    assert "$target stands for 3 workloads, one a variant: write =~ instead of =" in message
 
 
 def test_all_faults_are_told_at_once() -> None:

@@ -229,11 +229,18 @@ def test_problem_of_a_variant_names_it_and_nothing_moves(
     assert (outcome.placing.reason, outcome.placing.message) == (reason, outcome.decision.message)
 
 
-@pytest.mark.parametrize("second", [{"workload": None}, {"need": None}])
-def test_a_variant_that_was_not_read_is_no_problem_and_holds(second: dict[str, Any]) -> None:
-    assert problems.check(placed(**second), build.SAFETY) is None
-    _, outcome = build.one(placed(**second), 1000.0)
+def test_a_variant_that_was_not_read_is_no_problem_and_holds() -> None:
+    assert problems.check(placed(workload=None), build.SAFETY) is None
+    _, outcome = build.one(placed(workload=None), 1000.0)
     assert outcome.decision.reason == "Held"
+
+
+def test_a_template_that_nobody_reads_is_told_with_the_remedy_and_holds() -> None:
+    _, outcome = build.one(placed(need=None), 1000.0)
+    assert outcome.decision.reason == "SupplyUnknown"
+    assert outcome.placing is not None
+    assert (outcome.placing.moves, outcome.placing.reason) == (False, "SupplyUnknown")
+    assert "knobs.placement.enabled=true" in outcome.placing.message
 
 
 def test_a_variant_at_0_is_not_switched_off() -> None:

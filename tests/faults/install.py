@@ -36,13 +36,17 @@ subjects: [{{kind: ServiceAccount, name: {ACCOUNT}, namespace: {SYSTEM}}}]
 """
 
 
-def install(bed: testbed.Testbed) -> None:
-    """Installs all of it; may be called again."""
+def install(bed: testbed.Testbed, *values: str) -> None:
+    """Installs all of it; may be called again.
+
+    Args:
+        values: of the chart, as `knobs.resources.enabled=true`; without them its own.
+    """
     install_crds(bed)
+    chosen = [text for value in values for text in ("--set", value)]
     # What another test applied by other means is taken over.
-    _helm(
-        bed, "upgrade", "--install", ACCOUNT, str(CHART), "--create-namespace", "--take-ownership"
-    )
+    taken = ("--create-namespace", "--take-ownership")
+    _helm(bed, "upgrade", "--install", ACCOUNT, str(CHART), *taken, *chosen)
     bed.apply(_LEASES)
 
 

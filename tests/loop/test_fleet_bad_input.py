@@ -9,22 +9,24 @@ from charon_operator.loop.snapshot import Kind
 from charon_operator.names import ConditionType, Reason
 from tests.loop import cluster_bodies
 from tests.loop.fleet_world import World
-from tests.model import bad_input
+from tests.model import bad_input, bad_rows
 
 
 def put(world: World, row: bad_input.Row) -> None:
     """An Active app `bad` and its policy, one of them as the row has it, and their target."""
-    app, policy = copy.deepcopy(bad_input.APP), copy.deepcopy(bad_input.POLICY)
+    is_app = row.good["kind"] == names.CHARGED_APP
+    app = copy.deepcopy(row.good if is_app else bad_input.APP)
+    policy = copy.deepcopy(bad_input.POLICY)
     app |= {"metadata": cluster_bodies.meta("bad")}
     app["spec"]["mode"] = "Active"
     policy |= {"metadata": cluster_bodies.meta("stream")}
-    row.change(app if row.good["kind"] == names.CHARGED_APP else policy)
+    row.change(app if is_app else policy)
     world.cluster.put(cluster_bodies.deployment("consumer", replicas=2))
     world.snapshot.put(Kind.POLICIES, policy)
     world.snapshot.put(Kind.APPS, app)
 
 
-@pytest.mark.parametrize("row", bad_input.ROWS, ids=lambda row: row.id)
+@pytest.mark.parametrize("row", bad_rows.ROWS, ids=lambda row: row.id)
 async def test_bad_input_when_beside_a_good_app_then_only_the_good_one_moves(
     row: bad_input.Row, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from charon_operator.decide import placing
@@ -70,6 +70,14 @@ def test_a_cheaper_variant_takes_the_place_of_another_before_that_is_broken() ->
     assert play.has() == {"fp16": 2}
     assert min(served) >= 2400.0
     assert play.last[gpus.key("ptycho")].decision.reason == "Unchanged"
+
+
+def test_a_restart_in_the_middle_of_an_exchange_goes_on_with_it() -> None:
+    play = eight()
+    play.enter(stage.app(FP32, FP16, **SWAPS), 2400.0, {"fp32": 4})
+    assert play.play(1) == [{"fp32": 4, "fp16": 2}]
+    play.memory = FleetMemory()
+    assert play.play(6) == [{"fp16": 2}]
 
 
 def test_a_mix_is_kept_for_its_dwell() -> None:
@@ -378,11 +386,13 @@ def stages(draw: st.DrawFn) -> Stage:
                 variant(name, capacity, cost, quality=quality, least=least, most=least + more)
             )
             has[name] = asked
+        qualities = [way["quality"] for way in ways if way["replicas"]["max"]]
+        assume(qualities)  # a spec that allows no replica is refused
         chosen = stage.app(
             *ways,
             name=f"app-{number}",
             priority=draw(st.sampled_from([1, 10, 200])),
-            minQuality=draw(st.sampled_from(["0", "0.95"])),
+            minQuality=draw(st.sampled_from(["0", max(qualities, key=float)])),
             minDwellSeconds=draw(st.sampled_from([0, 30])),
             pendingDeadlineSeconds=draw(st.sampled_from([10, 30])),
             mode=draw(st.sampled_from(["Active", "Active", "Advisory"])),

@@ -6,7 +6,7 @@ from charon_operator import errors, names
 from charon_operator.model.app import ChargedApp
 from charon_operator.model.hold import Direction, Hold
 from charon_operator.model.policy import ControlPolicy
-from tests.model import bad_input
+from tests.model import bad_input, bad_rows
 
 
 def parse(body: bad_input.Body) -> ChargedApp | ControlPolicy:
@@ -14,7 +14,7 @@ def parse(body: bad_input.Body) -> ChargedApp | ControlPolicy:
     return kind.parse(body)
 
 
-@pytest.mark.parametrize("row", bad_input.ROWS, ids=lambda row: row.id)
+@pytest.mark.parametrize("row", bad_rows.ROWS, ids=lambda row: row.id)
 def test_parse_names_the_field_or_survives(row: bad_input.Row) -> None:
     if row.field is None:
         parse(row.body)
@@ -26,7 +26,7 @@ def test_parse_names_the_field_or_survives(row: bad_input.Row) -> None:
 
 
 def test_junk_for_a_direction_holds_everything() -> None:
-    body = next(row for row in bad_input.ROWS if "junk for a direction" in row.id).body
+    body = next(row for row in bad_rows.ROWS if "junk for a direction" in row.id).body
     app = parse(body)
     assert isinstance(app, ChargedApp)
     assert app.spec.holds[0].direction is Direction.BOTH

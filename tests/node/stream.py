@@ -5,6 +5,7 @@ Never: another workload than the example's: what differs is said by whoever appl
 """
 
 import json
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -59,6 +60,9 @@ class Stream:
         spec: of a kind, what is laid over the manifest's own `spec`.
         options: of a program, arguments added to the manifest's own.
         cpu: of a program, its CPU limit, if not the manifest's.
+
+    Attributes:
+        rates: since when (s since 1970) the source was to send how many frames a second.
     """
 
     def __init__(
@@ -73,7 +77,7 @@ class Stream:
     ) -> None:
         self.bed = bed
         self._kinds = ("Deployment", *kinds)
-        self._rate = rate
+        self.rates = [(0.0, rate)]
         self._spec = spec or {}
         self._options = options or {}
         self._cpu = cpu or {}
@@ -104,6 +108,7 @@ class Stream:
         change = [{"op": "replace", "path": path, "value": _source_arguments(rate)}]
         patched = ("patch", "deployment/source", _IN, "--type=json", "-p", json.dumps(change))
         self.bed.kubectl(*patched)
+        self.rates.append((time.time(), rate))
         self.wait_rolled_out("source")
 
     def asked(self, query: str) -> float | None:
@@ -129,7 +134,7 @@ class Stream:
         return [
             _pod(one)
             for one in found
-            if "deletionTimestamp" not in one["metadata"] and one["status"].get("containerStatuses")
+            if "deletionTimestamp" not in one["metadata"] and _runs(one["status"])
         ]
 
     def ready(self) -> int:
@@ -171,9 +176,15 @@ class Stream:
             limits = container["resources"]["limits"]
             limits["cpu"] = self._cpu.get(program, limits["cpu"])
             if program == "source":
-                container["args"] = _source_arguments(self._rate)
+                container["args"] = _source_arguments(self.rates[-1][1])
         laid = _over(one.get("spec") or {}, self._spec.get(one["kind"]) or {})
         return {**one, "spec": laid} if laid else one
+
+
+def objective() -> Json:
+    """What the manifest holds the app to."""
+    [app] = (one for one in _manifests() if one["kind"] == names.CHARGED_APP)
+    return dict(app["spec"]["objectives"][0])
 
 
 def _manifests() -> list[Json]:
@@ -194,6 +205,10 @@ def _over(under: Json, change: Mapping[str, Any]) -> Json:
     return both
 
 
+def _runs(status: Json) -> bool:
+    return any("running" in one["state"] for one in status.get("containerStatuses") or ())
+
+
 def _pod(body: Json) -> Pod:
     [container] = body["status"]["containerStatuses"]
     return Pod(
@@ -201,5 +216,5 @@ def _pod(body: Json) -> Pod:
         address=body["status"].get("podIP", ""),
         ready=container["ready"],
         restarts=container["restartCount"],
-        container=container.get("containerID", "").rpartition("/")[2],
+        container=container["containerID"].rpartition("/")[2],
     )

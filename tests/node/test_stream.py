@@ -59,7 +59,7 @@ def test_load_when_it_rises_and_falls_then_real_pods_come_serve_and_go(
     wait_until(lambda: stream.replicas() >= 3, "the operator to raise", SLOW_S)
     wait_until(lambda: stream.ready() >= 3, "the new pods to be ready", SLOW_S)
     wait_until(lambda: (stream.queued() or 0) > SET_POINT, "Mimir to know of a queue", SLOW_S)
-    wait_until(lambda: _at_most(stream.queued(), SET_POINT), "the queue to drain", SLOW_S)
+    wait_until(lambda: at_most(stream.queued(), SET_POINT), "the queue to drain", SLOW_S)
     assert stream.replicas() >= 3
 
     stream.send(10)
@@ -75,7 +75,7 @@ def test_load_when_it_rises_and_falls_then_real_pods_come_serve_and_go(
     _assert_explained(stream, tmp_path)
 
 
-def _at_most(value: float | None, limit: float) -> bool:
+def at_most(value: float | None, limit: float) -> bool:
     return value is not None and value <= limit
 
 

@@ -11,11 +11,13 @@ from tests.placement.stage import Ground, Stage, running
 @pytest.fixture(scope="package")
 def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     ports = sockets.Reservation()
-    with running(tmp_path_factory.mktemp("placement"), ports.port("operator")) as made:
-        yield made
-        made.stop()
-        assert "Traceback" not in made.log
-    ports.release()
+    try:
+        with running(tmp_path_factory.mktemp("placement"), ports.port("operator")) as made:
+            yield made
+            made.stop()
+            assert "Traceback" not in made.log
+    finally:
+        ports.release()
 
 
 @pytest.fixture

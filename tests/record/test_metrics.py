@@ -1,10 +1,11 @@
 """The operator's own metrics: of the apps that are there, asked at the scrape."""
 
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from charon_operator.loop import turn
 from charon_operator.model.memory import FleetMemory
-from charon_operator.model.reading import Missing, MissingReason
+from charon_operator.model.reading import Attainment, Missing, MissingReason
 from charon_operator.names import Metric
 from charon_operator.record.metrics import Metrics, View
 from charon_operator.settings import Safety
@@ -38,6 +39,7 @@ def test_scrape_when_an_app_is_known_then_shows_it_and_when_gone_then_not() -> N
     assert found[f"{Metric.CURRENT_REPLICAS},{app}"] == 2
     assert found[f"{Metric.RAW_REPLICAS},{app}"] == 3
     assert found[f"{Metric.DESIRED_REPLICAS},{app}"] == 3
+    assert found[f"{Metric.READY_REPLICAS},{app}"] == 2
     assert found[f"{Metric.INDICATOR_VALUE},queued,{app}"] == 500
     assert found[f"{Metric.INDICATOR_AGE},queued,{app}"] == 0.5
     assert found[Metric.APPS] == 1
@@ -52,6 +54,27 @@ def test_indicator_when_missing_then_has_no_value_and_a_reason() -> None:
     found = values(metrics)
     assert found[f"{Metric.INDICATOR_MISSING},queued,ptycho,workload,Stale"] == 1
     assert not [name for name in found if name.startswith(Metric.INDICATOR_VALUE)]
+
+
+def test_objective_when_promised_then_shows_threshold_and_target_and_what_is_kept() -> None:
+    metrics, views = Metrics(), [view()]
+    metrics.apps(lambda: views, lambda: NOW_S)
+    found = values(metrics)
+    assert found[f"{Metric.OBJECTIVE_THRESHOLD},queued,ptycho,workload,freshness"] == 600
+    assert found[f"{Metric.OBJECTIVE_TARGET},ptycho,workload,freshness"] == 0.95
+    kept = (Metric.OBJECTIVE_ATTAINMENT, Metric.OBJECTIVE_COVERAGE, Metric.OBJECTIVE_BUDGET)
+    assert [name for name in found if name.startswith(kept)] == []
+    views[:] = [view(attainments={"freshness": Attainment(0.97, 0.8, NOW_S, NOW_S + 60)})]
+    found = values(metrics)
+    shown = [found[f"{name},ptycho,workload,freshness"] for name in kept]
+    assert shown == pytest.approx([0.97, 0.8, 0.4])
+
+
+def test_app_when_limited_then_each_limit_is_shown_once_by_its_knob() -> None:
+    metrics = Metrics()
+    metrics.apps(lambda: [view(queued=60000.0)], lambda: NOW_S)
+    shown = [name for name in values(metrics) if name.startswith(f"{Metric.LIMITED_BY},")]
+    assert shown == [f"{Metric.LIMITED_BY},Replicas,ScaleUpPolicy,ptycho,workload"]
 
 
 def test_app_when_it_cannot_be_controlled_then_nothing_is_wanted_of_it() -> None:

@@ -262,10 +262,44 @@ def test_event_of_a_resize_names_the_decision() -> None:
     assert events.resized(result.outcomes[0]) is None
 
 
-def test_metrics_show_sizes_of_apps_that_have_the_knob() -> None:
-    found, metrics = standing(sizes=sizes(pod("p0", resizing=Resizing.IN_PROGRESS))), Metrics()
+def metrics_of(found: Standing) -> dict[str, float]:
+    metrics = Metrics()
     metrics.apps(lambda: [View(found.facts, found.outcome, NOW_S)], lambda: NOW_S)
-    shown, app = values(metrics), "ptycho,workload"
+    return values(metrics)
+
+
+def test_metrics_show_sizes_of_apps_that_have_the_knob() -> None:
+    shown = metrics_of(standing(sizes=sizes(pod("p0", resizing=Resizing.IN_PROGRESS))))
+    app = "ptycho,workload"
     assert shown[f"{Metric.CURRENT_CPU},{app}"] == 0.2
     assert shown[f"{Metric.DESIRED_CPU},{app}"] == 0.5
     assert shown[f"{Metric.UNSETTLED_RESIZES},{app}"] == 1
+    assert not [name for name in shown if name.startswith(Metric.RESIZE_QUARANTINED)]
+
+
+def test_metrics_show_what_the_smallest_pod_has() -> None:
+    small, large = (pod(actual=Size(cpu_m, cpu_m << 20)) for cpu_m in (100, 200))
+    shown = metrics_of(standing(sizes=sizes(large, small, pod(actual=None))))
+    assert shown[f"{Metric.ACTUAL_CPU},ptycho,workload"] == 0.1
+    assert shown[f"{Metric.ACTUAL_MEMORY},ptycho,workload"] == 100 << 20
+
+
+@pytest.mark.parametrize(
+    "found", [None, sizes(pod(actual=None))], ids=["not read", "the kubelet does not say"]
+)
+def test_metrics_when_it_is_not_known_what_pods_have_then_do_not_say(found: Sizes | None) -> None:
+    shown = metrics_of(standing(sizes=found))
+    actual = (Metric.ACTUAL_CPU, Metric.ACTUAL_MEMORY)
+    assert not [name for name in shown if name.startswith(actual)]
+
+
+def test_metrics_when_a_resize_failed_then_show_why_it_is_not_tried_again() -> None:
+    shown = metrics_of(standing(sizes=deferred()))
+    assert shown[f"{Metric.RESIZE_QUARANTINED},ptycho,workload,ResizeDeferred"] == 1
+
+
+def test_metrics_show_what_limits_each_knob() -> None:
+    paused = samples.app(resources=RESOURCES, holds=[{"name": "pause", "direction": "Both"}])
+    shown = metrics_of(standing(queued=9000.0, app=paused))
+    for knob in ("Replicas", "Resources"):
+        assert shown[f"{Metric.LIMITED_BY},{knob},Hold,ptycho,workload"] == 1

@@ -45,11 +45,14 @@ def documents(*arguments: str | Path, release: str = RELEASE) -> list[dict]:  # 
 
 
 def by_template(rendered: str) -> dict[str, str]:
-    """Rendered text by template, with the version made neutral; CRDs are compared elsewhere."""
+    """Rendered text by template, with the version made neutral.
+
+    CRDs and dashboards are compared elsewhere.
+    """
     found: dict[str, str] = {}
     for part in rendered.split("---\n# Source: charon-operator/templates/")[1:]:
         name, _, text = part.partition("\n")
-        if not name.startswith("crds/"):
+        if not name.startswith(("crds/", "dashboards/")):
             found[name] = found.get(name, "") + "---\n" + _neutral(text)
     return found
 

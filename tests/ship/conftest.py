@@ -1,5 +1,6 @@
 """A cluster of this folder's own: CRDs and releases come and go here, which others would feel."""
 
+import json
 import secrets
 import ssl
 from collections.abc import Iterator
@@ -7,10 +8,12 @@ from pathlib import Path
 
 import httpx
 import pytest
+import yaml
 
 from charon_operator import testbed
 from tests.faults import install
-from tests.testbed_fixtures import wait_may
+from tests.ship import admission, chart
+from tests.testbed_fixtures import wait_may, wait_until
 
 
 @pytest.fixture(scope="session")
@@ -32,6 +35,51 @@ def space(ship_bed: testbed.Testbed) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def crds(ship_bed: testbed.Testbed) -> None:
     install.install_crds(ship_bed)
+
+
+@pytest.fixture(scope="module")
+def policies(ship_bed: testbed.Testbed, crds: None) -> Iterator[None]:
+    """The chart's account, rights and policies, without the operator itself."""
+    ship_bed.kubectl("create", "namespace", chart.NAMESPACE)
+    wanted = ("ServiceAccount", "Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding")
+    guards = ("ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding")
+    documents = [d for d in chart.documents() if d["kind"] in (*wanted, *guards)]
+    ship_bed.apply(yaml.safe_dump_all(documents))
+    wait_until(lambda: admission.in_force(ship_bed), "both policies to be in force")
+    wait_may(ship_bed, admission.OPERATOR, "patch", "--subresource=scale", "statefulsets")
+    yield
+    ship_bed.kubectl("delete", "--wait=false", "-f", "-", input=yaml.safe_dump_all(documents))
+    ship_bed.kubectl("delete", "namespace", chart.NAMESPACE, "--timeout=60s")
+
+
+@pytest.fixture
+def workloads(ship_bed: testbed.Testbed, space: str) -> str:
+    """A namespace with two Deployments, a StatefulSet, and users with different rights."""
+    bodies = (
+        admission.deployment(),
+        admission.deployment("other"),
+        admission.deployment("db", "StatefulSet"),
+    )
+    users = admission.bindings(
+        outsider=["apps"],
+        owner=["apps", "scale-one"],
+        sets=["apps", "scale-sets"],
+        resizer=["apps", "scale-one", "resize"],
+        author=["apps", "scale-one", "template"],
+    )
+    everything = "---\n".join(
+        [admission.USERS, users, *(json.dumps(body) + "\n" for body in bodies)]
+    )
+    ship_bed.kubectl("create", "-n", space, "-f", "-", input=everything)
+    make, scale = ("create", "chargedapps"), ("patch", "--subresource=scale")
+    for user in ("outsider", "owner", "sets", "resizer", "author"):
+        wait_may(ship_bed, user, *make, namespace=space)
+    for user in ("owner", "resizer", "author"):
+        wait_may(ship_bed, user, *scale, "deployments/consumer", namespace=space)
+    wait_may(ship_bed, "resizer", "patch", "--subresource=resize", "pods", namespace=space)
+    wait_may(ship_bed, "author", "patch", "deployments", namespace=space)
+    wait_may(ship_bed, "sets", *scale, "statefulsets", namespace=space)
+    return space
 
 
 @pytest.fixture(scope="session")

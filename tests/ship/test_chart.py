@@ -71,6 +71,7 @@ BAD_VALUES = {
     "a knob in words": "knobs.resources.enabled=InPlace",
     "another knob in words": "knobs.placement.enabled=maybe",
     "a knob among the settings": "settings.placement.enabled=true",
+    "a label that is none": "dashboards.label=_x",
     "a cap of nothing": "settings.safety.max_replicas=0",
 }
 
@@ -84,7 +85,8 @@ def test_b23_bad_values_are_refused_and_named(value: str) -> None:
 
 def settings_of(documents: list[dict[str, Any]], folder: Path) -> settings.Settings:
     """The settings file of a rendered chart, as the operator reads it."""
-    (config,) = [one for one in documents if one["kind"] == "ConfigMap"]
+    maps = [one for one in documents if one["kind"] == "ConfigMap"]
+    (config,) = [one for one in maps if "settings.yaml" in one["data"]]
     file = folder / "settings.yaml"
     file.write_text(config["data"]["settings.yaml"], encoding="utf-8")
     return settings.load(file)

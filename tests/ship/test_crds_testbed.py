@@ -9,7 +9,7 @@ from charon_operator import errors, names, testbed
 from charon_operator.model import crd
 from charon_operator.model.app import ChargedApp
 from charon_operator.model.policy import ControlPolicy
-from tests.model import bad_input, leaf_walk
+from tests.model import bad_input, bad_rows, leaf_walk
 
 pytestmark = [pytest.mark.testbed, pytest.mark.usefixtures("crds")]
 PLURALS = {
@@ -25,7 +25,7 @@ def create(admin: httpx.Client, body: bad_input.Body) -> httpx.Response:
     return admin.post(path, params=strictly, json=body)
 
 
-@pytest.mark.parametrize("row", bad_input.ROWS, ids=lambda row: row.id)
+@pytest.mark.parametrize("row", bad_rows.ROWS, ids=lambda row: row.id)
 def test_api_server_refuses_with_a_sentence_or_accepts(
     admin: httpx.Client, row: bad_input.Row
 ) -> None:

@@ -11,8 +11,9 @@ import pytest
 
 from charon_operator import testbed
 from tests.ship import chart
+from tests.ship.admission import FENCED, deployment, patch
 from tests.ship.conftest import client_of
-from tests.ship.test_admission_testbed import FENCED, deployment, patch, targets
+from tests.ship.test_fence_testbed import targets
 from tests.ship.test_resize_rights_testbed import installed
 
 pytestmark = pytest.mark.testbed

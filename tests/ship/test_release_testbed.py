@@ -14,7 +14,7 @@ from charon_operator import names, testbed
 from tests.faults import install
 from tests.model import bad_input
 from tests.ship import chart
-from tests.ship.test_admission_testbed import deployment
+from tests.ship.admission import deployment
 from tests.testbed_fixtures import wait_until
 
 pytestmark = pytest.mark.testbed

@@ -1,7 +1,7 @@
 """Resizing pods on the real API server: opt-in, and of a pod nothing but its containers' sizes.
 
 Whatever rights the operator's account has, the fence leaves it no other field of a pod, and no
-field of a Deployment (tests of that are in test_admission_testbed).
+field of a Deployment (tests of that are in test_fence_testbed).
 """
 
 import json
@@ -14,8 +14,8 @@ import yaml
 
 from charon_operator import testbed
 from tests.ship import chart
+from tests.ship.admission import FENCED, OPERATOR, deployment, leaves, other, patch
 from tests.ship.conftest import client_of
-from tests.ship.test_admission_testbed import FENCED, OPERATOR, deployment, leaves, other, patch
 from tests.testbed_fixtures import wait_may, wait_until
 
 pytestmark = pytest.mark.testbed

@@ -23,7 +23,7 @@ from charon_operator.testbed import fakenodes, probes, sockets
 from tests.faults import install
 from tests.model import bad_input
 from tests.ship import chart
-from tests.ship.test_admission_testbed import deployment
+from tests.ship.admission import deployment
 from tests.ship.test_chart import rules_of
 from tests.testbed_fixtures import wait_until
 

@@ -20,6 +20,8 @@ FILLED_IN = {
     "journal": ("path",),
 }
 _URL = r"^https?://[^\s/@?#]+(/[^\s@?#]*)?$"
+_LABEL = "^([a-z0-9.-]+/)?[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$"
+_LABEL_VALUE = "^([A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?)?$"
 _DROPPED = ("title", "default", "format")
 
 
@@ -53,6 +55,12 @@ def _values() -> dict[str, Any]:
             service=_object(create=_SWITCH, port=_PORT, annotations=_TEXTS),
             serviceMonitor=_object(
                 create=_SWITCH, interval=_text(pattern="^([0-9]+(ms|s|m|h))?$"), labels=_TEXTS
+            ),
+            dashboards=_object(
+                enabled=_SWITCH,
+                label=_text(pattern=_LABEL),
+                labelValue=_text(pattern=_LABEL_VALUE),
+                annotations=_TEXTS,
             ),
             networkPolicy=_object(
                 enabled=_SWITCH,
