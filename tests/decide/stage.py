@@ -29,7 +29,7 @@ SERVE: Mapping[str, Any] = {
 
 def policy(**spec: Any) -> ControlPolicy:
     """A policy that wants what arrives, at once."""
-    return build.policy(controller=SERVE, **spec)
+    return build.policy(**{"controller": SERVE, **spec})
 
 
 def variant(name: str, capacity: str, cost: str, **changes: Any) -> dict[str, Any]:

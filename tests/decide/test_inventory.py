@@ -163,6 +163,7 @@ def test_pods_that_wait_to_be_admitted_are_told_from_those_without_a_node() -> N
     found.pod_put(gated)
     found.pod_put(gpus.pod("5", "n", ONE, made_by="other"))
     assert found.holding(CONSUMER) == Holding(("n", "m"), pending=1, gated=1)
+    assert found.supply([CONSUMER]).held == {CONSUMER: ("n", "m")}
 
 
 @given(

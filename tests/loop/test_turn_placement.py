@@ -369,6 +369,15 @@ WAYS = st.lists(
     min_size=1,
     max_size=3,
 )
+CONTROLLERS = st.sampled_from(
+    [
+        stage.SERVE,
+        {"type": "Queueing"},
+        {"type": "PD", "parameters": {"unitsPerReplica": "10"}},
+        {"type": "Ratio", "parameters": {"metricType": "Value"}},
+        {"type": "Hold"},
+    ]
+)
 SEEN = st.one_of(st.none(), st.floats(0.0, 1e6), st.just(1e300))
 
 
@@ -397,14 +406,18 @@ def stages(draw: st.DrawFn) -> Stage:
             pendingDeadlineSeconds=draw(st.sampled_from([10, 30])),
             mode=draw(st.sampled_from(["Active", "Active", "Advisory"])),
         )
-        play.enter(chosen, draw(SEEN), has)
+        controlled = stage.policy(
+            controller=draw(CONTROLLERS),
+            fallback={"strategy": "AtLeast", "replicas": 2, "afterSeconds": 1},
+        )
+        play.enter(chosen, draw(SEEN), has, policy=controlled)
         if draw(st.booleans()):
             play.unschedulable.add(f"app-{number}-v0")
     return play
 
 
 @given(play=stages(), data=st.data())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 def test_no_variant_leaves_its_bounds_and_none_is_lowered_blindly(
     play: Stage, data: st.DataObject
 ) -> None:
