@@ -51,13 +51,13 @@ def test_gpu_that_somebody_grabs_on_the_way_is_not_waited_for(ground: Ground) ->
     app = ground.app("late", Variant("gpu", template(product=ground.product)), load=100)
     app.wait_ready(gpu=1)
     scheduler = ground.bed.process("kube-scheduler")
-    scheduler.pause()
+    scheduler.stop()
     try:
         app.load(200)
-        wait_until(app.waiting, "a pod that the scheduler has not come to")
+        wait_until(app.waiting, "a pod that no scheduler comes to")
         guest = ground.occupy(node, 1)
     finally:
-        scheduler.resume()
+        scheduler.start()
     app.wait_ready(gpu=1)
     app.wait_feasible("False", Shortage.BUSY_NOW)
     assert not app.waiting()
