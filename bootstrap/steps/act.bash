@@ -2,9 +2,12 @@
 
 say() { printf '%s\n' "$*"; }
 die() { printf 'charon-bootstrap: %s\n' "$*" >&2 && exit 1; }
+# refuse WHY: ends the run; a plan goes on and says so.
+refuse() { if [ -n "$DRY_RUN" ]; then say "would be refused: $*" >&2; else die "$*"; fi; }
 
 # run COMMAND...: shows it and runs it. Never with a secret among the arguments.
 run() {
+    [ "$1" != kubectl ] || set -- k3s "$@"
     printf '+' && printf ' %q' "$@" && printf '\n'
     [ -n "$DRY_RUN" ] || "$@"
 }
@@ -36,14 +39,9 @@ put_secret() {
 
 # pinned NAME COMMAND: the value of that line of versions.env, refused while it is empty.
 pinned() {
-    local told="$1 is empty in versions.env. Write there, once compared with its publisher's, what this prints: $2"
-    if [ -n "${!1:-}" ]; then
-        printf '%s' "${!1}"
-    elif [ -n "$DRY_RUN" ]; then
-        say "would be refused: $told" >&2 && printf 'EMPTY'
-    else
-        die "$told"
-    fi
+    [ -n "${!1:-}" ] ||
+        refuse "$1 is empty in versions.env. Write there, once compared with its publisher's, what this prints: $2"
+    printf '%s' "${!1:-EMPTY}"
 }
 
 # fetch NAME URL MODE FILE: downloads what has the checksum NAME_SHA256, unless it is there.
@@ -85,7 +83,8 @@ wait_for() {
     holds_within "$1" "${@:3}" || die "$2: not within $1 s; the same command goes on from here"
 }
 
-kubectl() { "$BIN/k3s" kubectl "$@"; }
+k3s() { "$BIN/k3s" "$@"; }
+kubectl() { k3s kubectl "$@"; }
 
 # apply: standard input becomes objects of the cluster.
 apply() {

@@ -1,12 +1,12 @@
 # The operator, from this repository's chart, in a namespace that admits restricted pods only.
 
 step_operator() {
-    local chart=$HERE/../helm/charon-operator hash pull=IfNotPresent repository=$OPERATOR_IMAGE tag='' digest=''
-    [ -n "$OPERATOR_IMAGE" ] || [ -n "$DRY_RUN" ] || die "OPERATOR_IMAGE: empty; build it from deploy/Containerfile and name it"
-    case $OPERATOR_IMAGE in
-        *@*) repository=${OPERATOR_IMAGE%@*} digest=${OPERATOR_IMAGE#*@} ;;
+    local chart=$HERE/../helm/charon-operator image=${OPERATOR_IMAGE:-EMPTY} hash pull=IfNotPresent repository tag='' digest=''
+    [ -n "$OPERATOR_IMAGE" ] || refuse "OPERATOR_IMAGE: empty; build it from deploy/Containerfile and name it"
+    case $image in
+        *@*) repository=${image%@*} digest=${image#*@} ;;
         # A tag can be moved: such an image is not pulled, it must be there.
-        *) repository=${OPERATOR_IMAGE%:*} tag=${OPERATOR_IMAGE##*:} pull=Never ;;
+        *) repository=${image%:*} tag=${image##*:} pull=Never ;;
     esac
     helm_download
     namespace charon-system restricted

@@ -4,7 +4,7 @@ import contextlib
 import json
 import re
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -28,28 +28,46 @@ def rules(text: str, kind: str, name: str) -> list[dict[str, Any]]:
     ]
 
 
-def honours(text: str, name: str) -> bool:
-    """Whether a scrape keeps the labels of what it scrapes."""
-    return bool(re.search(r"honor_labels *= true", block(text, "prometheus.scrape", name)))
+def scrape(text: str, name: str) -> dict[str, Any]:
+    """What a scrape says of labels, times and how to ask, those aside that are not set there."""
+    inside = block(text, "prometheus.scrape", name)
+    told = re.findall(r"(?m)^ *(honor_labels|honor_timestamps|scheme) *= (.+)$", inside)
+    tls = re.search(r"insecure_skip_verify *= true", inside)
+    return {
+        **{key: json.loads(value) for key, value in told},
+        **({"tls_config": {"insecure_skip_verify": True}} if tls else {}),
+    }
 
 
-def agent_config(text: str, found: Path, mimir_url: str) -> dict[str, Any]:
+def agent_config(
+    text: str, found: Path, mimir_url: str, token: Path | None = None
+) -> dict[str, Any]:
     """The same labels, once a second, sent to that Mimir.
 
     Args:
         text: Alloy's configuration.
         found: a folder with what discovery found, a file a role.
         mimir_url: where to.
+        token: with which the kubelet is asked.
     """
 
-    def job(name: str, role: str, *relabelled: str, scrape: str = "") -> dict[str, Any]:
+    def job(name: str, role: str, *relabelled: str, by: str = "") -> dict[str, Any]:
         return {
             "job_name": name,
             "file_sd_configs": [{"files": [str(found / f"{role}.json")]}],
             "relabel_configs": [
                 rule for each in relabelled for rule in rules(text, "discovery.relabel", each)
             ],
-            "honor_labels": honours(text, scrape or name),
+            # A page that is a file says nothing of its format.
+            "fallback_scrape_protocol": "PrometheusText0.0.4",
+            **scrape(text, by or name),
+        }
+
+    def kubelet(name: str) -> dict[str, Any]:
+        return {
+            **job(name, "node", name, by="kubelet"),
+            "metric_relabel_configs": rules(text, "prometheus.relabel", "kubelet"),
+            **({"authorization": {"credentials_file": str(token)}} if token else {}),
         }
 
     return {
@@ -57,8 +75,8 @@ def agent_config(text: str, found: Path, mimir_url: str) -> dict[str, Any]:
         "scrape_configs": [
             job("exporters", "pod", "annotated", "exporters"),
             job("apps", "pod", "annotated", "apps"),
-            job("cadvisor", "node", "cadvisor", scrape="kubelet"),
-            job("resource", "node", "resource", scrape="kubelet"),
+            kubelet("cadvisor"),
+            kubelet("resource"),
         ],
         "remote_write": [
             {"url": f"{mimir_url}/api/v1/push", "queue_config": {"batch_send_deadline": "500ms"}}
@@ -66,25 +84,36 @@ def agent_config(text: str, found: Path, mimir_url: str) -> dict[str, Any]:
     }
 
 
-def pod_targets(
-    space: str, name: str, annotations: dict[str, str], ports: list[int], phase: str = "Running"
-) -> list[dict[str, Any]]:
-    """What Kubernetes discovery says of a pod on loopback: a target for each port it declares."""
+def pod_targets(pod: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """What Kubernetes discovery says of a pod: a target for each port it declares."""
+    meta, spec, status = pod["metadata"], pod["spec"], pod["status"]
     told = {
-        "__meta_kubernetes_namespace": space,
-        "__meta_kubernetes_pod_name": name,
-        "__meta_kubernetes_pod_node_name": "node-0",
-        "__meta_kubernetes_pod_phase": phase,
-        "__meta_kubernetes_pod_label_app_kubernetes_io_name": name,
+        "__meta_kubernetes_namespace": meta["namespace"],
+        "__meta_kubernetes_pod_name": meta["name"],
+        "__meta_kubernetes_pod_node_name": spec["nodeName"],
+        "__meta_kubernetes_pod_phase": status["phase"],
         **{
-            f"__meta_kubernetes_pod_annotation_{re.sub('[./]', '_', key)}": value
-            for key, value in annotations.items()
+            f"__meta_kubernetes_pod_{kind}_{re.sub('[./-]', '_', key)}": value
+            for kind in ("label", "annotation")
+            for key, value in meta.get(f"{kind}s", {}).items()
         },
     }
     number = "__meta_kubernetes_pod_container_port_number"
+    ports = [port["containerPort"] for one in spec["containers"] for port in one.get("ports", ())]
     return [
-        {"targets": [f"127.0.0.1:{port}"], "labels": {**told, number: str(port)}} for port in ports
+        {"targets": [f"{status['podIP']}:{port}"], "labels": {**told, number: str(port)}}
+        for port in ports
     ]
+
+
+def node_target(node: Mapping[str, Any]) -> dict[str, Any]:
+    """What Kubernetes discovery says of a node: where its kubelet answers."""
+    [address] = [
+        one["address"] for one in node["status"]["addresses"] if one["type"] == "InternalIP"
+    ]
+    port = node["status"]["daemonEndpoints"]["kubeletEndpoint"]["Port"]
+    name = node["metadata"]["name"]
+    return {"targets": [f"{address}:{port}"], "labels": {"__meta_kubernetes_node_name": name}}
 
 
 @contextlib.contextmanager

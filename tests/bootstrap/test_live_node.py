@@ -1,133 +1,62 @@
-"""`server stack operator verify` on a live cluster: API server, kubelet, helm, Mimir, operator.
+"""A bare host to a green `verify` and back, on a live cluster: helm, Mimir, operator, kubelet.
 
-Played are curl, systemd and k3s (its kubectl is the real one), and the charts that cannot be had
-here: in their place stand empty ones. What they would serve is served beside the cluster and
-scraped by a Prometheus agent, as Alloy would.
+Played are curl and systemd, which starts the testbed's control plane and real node as k3s and
+ends them by k3s-killall.sh. k3s's kubectl is the real one. In place of the charts that cannot be
+had stand small ones (`charts`). What asks to be scraped is scraped by an agent with Alloy's rules,
+beside the cluster: the kubelet, Mimir's pod, the operator's pod, the exporters' pods.
 """
 
 import contextlib
-import io
 import json
-import shutil
-import subprocess
-import tarfile
+import shlex
+import urllib.parse
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from charon_operator import testbed
-from charon_operator.testbed import build, images, operator, sockets
+from charon_operator.testbed import build, sockets
 from charon_operator.testbed.node import needs
-from tests.bootstrap import scraper
+from tests.bootstrap import charts, cluster, scraper, traces
 from tests.bootstrap.host import Host
-from tests.exporter import Exporter
+from tests.bootstrap.test_manifests import alloy
+from tests.bootstrap.test_secrets import secrets_of
+from tests.bootstrap.test_server import changes
 from tests.ship import chart
+from tests.testbed_fixtures import wait_until
 
 pytestmark = [pytest.mark.testbed, pytest.mark.node, pytest.mark.timeout(400)]
 
-_NODE = "real-0"
 # There is no DNS in this cluster: the Service has an address that is known beforehand.
 _MIMIR_ADDRESS = "10.96.200.1"
-_VOLUME = """
-apiVersion: v1
-kind: PersistentVolume
-metadata: {name: data-mimir-0}
-spec:
-  capacity: {storage: 10Gi}
-  accessModes: [ReadWriteOnce]
-  persistentVolumeReclaimPolicy: Delete
-  hostPath: {path: /run/testbed/data/mimir-volume}
-"""
-_NOTHING = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: stands-for-{{ .Release.Name }}}\n"
-_NEVER_READY = """
-apiVersion: apps/v1
-kind: Deployment
-metadata: {name: never-ready}
-spec:
-  selector: {matchLabels: {app: never-ready}}
-  template:
-    metadata: {labels: {app: never-ready}}
-    spec: {containers: [{name: app, image: none, imagePullPolicy: Never}]}
-"""
+_CHARTS = ["alloy", "charon-operator", "grafana", "kube-state-metrics", "node-exporter"]
+_JOBS = {"kube-state-metrics", "node-exporter", "charon-operator", "mimir"}
 
 
 @pytest.fixture(scope="module")
-def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[testbed.Testbed]:
-    """A cluster of one real node."""
+def bare(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
+    """A host on which nothing was run yet; whatever runs there ends with the tests."""
     if needs.missing():
         pytest.skip(needs.missing())
-    folder: Path = tmp_path_factory.mktemp("live")
-    config = testbed.Config(folder=folder, nodes=[testbed.RealNode(name=_NODE)])
-    with testbed.start(config) as running:
-        volume = folder / "data" / "mimir-volume"
-        volume.mkdir()
-        volume.chmod(0o777)
-        running.apply(_VOLUME)
-        yield running
-
-
-def archive(files: dict[str, bytes]) -> bytes:
-    packed = io.BytesIO()
-    with tarfile.open(fileobj=packed, mode="w:gz") as tar:
-        for name, content in files.items():
-            entry = tarfile.TarInfo(name)
-            entry.size = len(content)
-            tar.addfile(entry, io.BytesIO(content))
-    return packed.getvalue()
-
-
-def empty_chart(name: str, body: str = _NOTHING) -> bytes:
-    about = f"apiVersion: v2\nname: {name}\nversion: 1.0.0\n"
-    return archive(
-        {f"{name}/Chart.yaml": about.encode(), f"{name}/templates/one.yaml": body.encode()}
-    )
-
-
-def mimir_image(bed: testbed.Testbed) -> tuple[str, str]:
-    """Mimir in an image of its own, on the node; its name and its digest."""
-    program = build.programs()["mimir"]
-    image = images.Image(
-        name="mimir",
-        layers=[images.layer({"/bin/mimir": program})],
-        entrypoint=["/bin/mimir"],
-    )
-    name = bed.load(image)
-    ctr = [needs.tool("ctr"), "--namespace=k8s.io", f"--address={bed.address.containerd}", "images"]
-    told = subprocess.run([*ctr, "list"], capture_output=True, text=True, check=True, timeout=30)
-    [digest] = [line.split()[2] for line in told.stdout.splitlines() if line.startswith(name)]
-    by_digest = f"{name.rpartition(':')[0]}@{digest}"
-    subprocess.run([*ctr, "tag", "--force", name, by_digest], check=True, timeout=30)
-    return name, digest
-
-
-@pytest.fixture(scope="module")
-def host(live: testbed.Testbed, tmp_path_factory: pytest.TempPathFactory) -> Host:
-    """A played host whose kubectl, helm and images are those of the cluster."""
     host = Host(tmp_path_factory.mktemp("host"))
     (host.programs / "sleep").unlink()
-    kubectl = f'#!/bin/bash\nshift\nexec {live.address.kubectl} "$@"\n'
-    host.serve("k3s", kubectl.encode(), "K3S_AMD64_SHA256")
+    cluster.hook(host)
+    charts.serve(host)
+    kubectl = shlex.quote(str(build.programs()["kubectl"]))
+    host.serve("k3s", f'#!/bin/bash\nshift\nexec {kubectl} "$@"\n'.encode(), "K3S_AMD64_SHA256")
+    name = f"helm-{host.versions()['HELM_VERSION']}-linux-amd64.tar.gz"
     helm = f'#!/bin/bash\nexec {chart.HELM} "$@"\n'
-    versions = host.versions()
-    archived = archive({"linux-amd64/helm": helm.encode()})
-    name = f"helm-{versions['HELM_VERSION']}-linux-amd64.tar.gz"
-    host.serve(name, archived, "HELM_AMD64_SHA256")
-    for each in ("KUBE_STATE_METRICS", "NODE_EXPORTER", "ALLOY", "GRAFANA"):
-        served = versions[f"{each}_URL"].rpartition("/")[2]
-        host.serve(served, empty_chart(each.lower().replace("_", "-")), f"{each}_SHA256")
-    image, digest = mimir_image(live)
-    host.version("MIMIR_IMAGE", image)
-    host.version("MIMIR_IMAGE_DIGEST", digest)
-    entrypoint = ["python3", "-m", "charon_operator"]
-    own = images.python([operator.ACCOUNT], name="operator", entrypoint=entrypoint)
-    host.config(NODE_NAME=_NODE, OPERATOR_IMAGE=live.load(own))
+    host.serve(name, charts.archive({"linux-amd64/helm": helm}), "HELM_AMD64_SHA256")
+    host.version("MIMIR_IMAGE", cluster.mimir().reference)
+    host.version("MIMIR_IMAGE_DIGEST", cluster.mimir().digest)
+    host.config(NODE_NAME=cluster.NODE, OPERATOR_IMAGE=cluster.OPERATOR_IMAGE)
     _without_dns(host)
-    # What k3s writes when it starts.
-    kubeconfig = host.root / "etc/rancher/k3s/k3s.yaml"
-    kubeconfig.parent.mkdir(parents=True)
-    shutil.copy(live.kubeconfig, kubeconfig)
-    return host
+    try:
+        yield host
+    finally:
+        cluster.stop(host.root)
 
 
 def _without_dns(host: Host) -> None:
@@ -141,84 +70,125 @@ def _without_dns(host: Host) -> None:
     values.write_text(f"{values.read_text()}settings: {{mimir: {{url: '{url}'}}}}\n")
 
 
-def pod_address(bed: testbed.Testbed, namespace: str) -> str:
-    path = "jsonpath={.items[0].status.podIP}"
-    return bed.kubectl("get", "pods", "-n", namespace, "-o", path)
+@pytest.fixture(scope="module")
+def traces_before(bare: Host) -> dict[str, list[str]]:
+    return traces.of(bare.root)
+
+
+@pytest.fixture(scope="module")
+def host(bare: Host, traces_before: dict[str, list[str]]) -> Host:
+    """The host with a server that runs."""
+    bare.succeed("server")
+    return bare
+
+
+def bed_of(host: Host) -> testbed.Access:
+    return testbed.attach(cluster.folder(host.root))
+
+
+def listed(bed: testbed.Access, kind: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads(bed.kubectl("get", kind, "-A", "-o", "json"))["items"]
+    return found
 
 
 @contextlib.contextmanager
-def scraping(bed: testbed.Testbed, folder: Path) -> Iterator[None]:
-    """The real operator, and what stands for the exporters, scraped into the cluster's Mimir."""
-    jobs = ["kubelet-cadvisor", "kubelet-resource", "kube-state-metrics", "node-exporter"]
-    with Exporter() as exporter:
-        paused = {"namespace": "charon-verify", "deployment": "probe"}
-        exporter.set("kube_deployment_spec_paused", paused, 1)
-        targets = {job: exporter.address for job in jobs}
-        targets["charon-operator"] = f"{pod_address(bed, 'charon-system')}:8080"
-        config = {
-            "global": {"scrape_interval": "1s", "scrape_timeout": "1s"},
-            "scrape_configs": [
-                {
-                    "job_name": job,
-                    "honor_labels": True,
-                    "static_configs": [{"targets": [address]}],
-                }
-                for job, address in targets.items()
-            ],
-            "remote_write": [
-                {
-                    "url": f"http://{pod_address(bed, 'monitoring')}:8080/api/v1/push",
-                    "queue_config": {"batch_send_deadline": "500ms"},
-                }
-            ],
-        }
-        ports = sockets.Reservation()
-        with scraper.running(folder, config, ports.port("agent")):
-            yield
-        ports.release()
+def scraping(bed: testbed.Access, folder: Path) -> Iterator[None]:
+    """An agent with Alloy's rules and rights, on what the API server lists."""
+    pods, nodes = listed(bed, "pods"), listed(bed, "nodes")
+    targets = [target for pod in pods for target in scraper.pod_targets(pod)]
+    (folder / "pod.json").write_text(json.dumps(targets))
+    (folder / "node.json").write_text(json.dumps([scraper.node_target(node) for node in nodes]))
+    token = folder / "token"
+    token.touch(0o600)
+    token.write_text(bed.kubectl("create", "token", "alloy", "--namespace=monitoring"))
+    [mimir] = [pod for pod in pods if pod["metadata"]["name"] == "mimir-0"]
+    url = f"http://{mimir['status']['podIP']}:8080"
+    ports = sockets.Reservation()
+    config = scraper.agent_config(alloy(), folder, url, token)
+    with scraper.running(folder, config, ports.port("agent")):
+        yield
+    ports.release()
 
 
-def releases(bed: testbed.Testbed) -> dict[str, str]:
+def mimir(bed: testbed.Access, query: str) -> list[dict[str, str]]:
+    """The labels of what a query finds."""
+    service = "/api/v1/namespaces/monitoring/services/mimir:8080/proxy"
+    path = f"{service}/prometheus/api/v1/query?{urllib.parse.urlencode({'query': query})}"
+    found = json.loads(bed.kubectl("get", "--raw", path))["data"]["result"]
+    return [one["metric"] for one in found]
+
+
+def releases(bed: testbed.Access) -> dict[str, str]:
     told = chart.helm("list", "-A", "--output=json", f"--kubeconfig={bed.kubeconfig}")
     return {one["name"]: one["revision"] for one in json.loads(told)}
 
 
-def status(bed: testbed.Testbed, release: str) -> str:
+def status(bed: testbed.Access, release: str) -> str:
     where = ("--namespace=monitoring", f"--kubeconfig={bed.kubeconfig}")
     told = chart.helm("history", release, "--max=1", "--output=json", *where, check=False)
     return str(json.loads(told)[0]["status"]) if told.startswith("[") else ""
 
 
-def generations(bed: testbed.Testbed) -> str:
-    path = "jsonpath={range .items[*]}{.metadata.uid} {.metadata.generation}{'\\n'}{end}"
-    return bed.kubectl("get", "deployments,statefulsets,configmaps,services", "-A", "-o", path)
+def state(bed: testbed.Access) -> dict[str, Any]:
+    """Of all that the script makes in the cluster: which object it is, and of which generation."""
+    kinds = "deployments,statefulsets,pods,configmaps,services,secrets,namespaces"
+    return {one["metadata"]["uid"]: one["metadata"].get("generation") for one in listed(bed, kinds)}
 
 
-def test_install_when_the_cluster_is_live_then_verify_is_green_and_again_changes_nothing(
-    live: testbed.Testbed, host: Host, tmp_path: Path
+def files(host: Host) -> dict[str, tuple[int, int]]:
+    """What a second write would change of the script's own files; tools keep caches elsewhere."""
+    kept = ("/var/lib/rancher/", "/charon-bootstrap/helm/", "/charon-bootstrap/kubectl/")
+    return {
+        path: told for path, told in host.touched().items() if not any(one in path for one in kept)
+    }
+
+
+def test_install_when_the_host_is_bare_then_verify_is_green_and_again_changes_nothing(
+    host: Host, tmp_path: Path
 ) -> None:
-    host.succeed("server", "stack", "operator")
-    with scraping(live, tmp_path):
+    printed = host.succeed("server", "stack", "operator")
+    bed = bed_of(host)
+    with scraping(bed, tmp_path):
         told = host.run("verify", CHARON_VERIFY_PATIENCE_S="60")
-    assert told.code == 0, f"{told.out}{told.err}"
-    assert told.out.count("  ok    ") == 9
-    charts = ["alloy", "charon-operator", "grafana", "kube-state-metrics", "node-exporter"]
-    assert releases(live) == dict.fromkeys(charts, "1")
-    before = generations(live)
-    out = host.succeed("server", "stack", "operator")
-    assert out.count("nothing changed") == 1 + len(charts)
-    assert releases(live) == dict.fromkeys(charts, "1")
-    assert generations(live) == before
+        assert told.code == 0, f"{told.out}{told.err}"
+        assert told.out.count("  ok    ") == 9
+        jobs = {one["job"] for one in mimir(bed, "up==1")}
+        assert jobs == {*_JOBS, "kubelet-cadvisor", "kubelet-resource"}
+        # The kubelet's own figures of the pod that keeps them.
+        assert mimir(bed, 'container_memory_working_set_bytes{pod="mimir-0"}')
+    assert releases(bed) == dict.fromkeys(_CHARTS, "1")
+    host.log()
+    before, files_before = state(bed), files(host)
+    again = host.succeed("server", "stack", "operator")
+    assert again.count("nothing changed") == 1 + len(_CHARTS)
+    assert changes(host) == []
+    assert releases(bed) == dict.fromkeys(_CHARTS, "1")
+    assert state(bed) == before
+    assert files(host) == files_before
+    tokens = secrets_of(host)
+    assert len(tokens) == 2
+    assert not [one for one in tokens if one in f"{printed}{told.out}{again}"]
 
 
-def test_release_when_helm_was_killed_in_the_middle_then_the_next_run_mends_it(
-    live: testbed.Testbed, host: Host
-) -> None:
+def test_release_when_helm_was_killed_in_the_middle_then_the_next_run_mends_it(host: Host) -> None:
     """Killed while it waits for a pod that cannot start: helm alone then refuses the release."""
-    host.succeed("server")
-    served = host.versions()["ALLOY_URL"].rpartition("/")[2]
-    host.serve(served, empty_chart("alloy", _NEVER_READY), "ALLOY_SHA256")
-    host.kill_when(lambda: "pending" in status(live, "alloy"), "stack")
-    host.serve(served, empty_chart("alloy"), "ALLOY_SHA256")
+    charts.serve_alloy(host, gets_ready=False)
+    bed = bed_of(host)
+    host.kill_when(lambda: "pending" in status(bed, "alloy"), "stack")
+    charts.serve_alloy(host)
     host.succeed("stack")
-    assert status(live, "alloy") == "deployed"
+    assert status(bed, "alloy") == "deployed"
+
+
+def test_reset_when_a_cluster_ran_then_the_host_is_as_before(
+    host: Host, traces_before: dict[str, list[str]]
+) -> None:
+    during = traces.of(host.root)
+    assert [kind for kind, found in during.items() if len(found) <= len(traces_before[kind])] == []
+    refused = host.run("reset")
+    assert refused.code == 1
+    assert "data-mimir-0" in refused.out
+    assert bed_of(host).kubectl("get", "nodes")
+    host.succeed("--yes", "reset")
+    # The kernel takes its time over the last of a process namespace.
+    wait_until(lambda: traces.of(host.root) == traces_before, "every trace to be gone")

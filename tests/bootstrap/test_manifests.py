@@ -97,6 +97,27 @@ def test_operator_when_rendered_with_its_values_then_its_metrics_are_scraped() -
     assert int(template["metadata"]["annotations"]["prometheus.io/port"]) in ports
 
 
+def test_operator_when_rendered_with_its_values_then_grafana_finds_its_boards() -> None:
+    values = f"--values={BOOTSTRAP / 'values/charon-operator.yaml'}"
+    sidecar = yaml.safe_load((BOOTSTRAP / "values/grafana.yaml").read_text())["sidecar"]
+    looked_for = sidecar["dashboards"]
+    found = [
+        one["metadata"]
+        for one in chart.documents(values)
+        if one["metadata"].get("labels", {}).get(looked_for["label"]) == looked_for["labelValue"]
+    ]
+    assert len(found) == len(list((chart.CHART / "dashboards").iterdir()))
+    assert all(looked_for["folderAnnotation"] in one["annotations"] for one in found)
+
+
+def test_boards_when_they_ask_for_a_figure_of_the_kubelet_then_alloy_keeps_it() -> None:
+    boards = "".join(path.read_text() for path in (chart.CHART / "dashboards").iterdir())
+    asked = set(re.findall(r"\bcontainer_\w+(?=[{\[])", boards))
+    [kept] = re.findall(r'regex +?= "(up\|.*)"', alloy())
+    assert asked
+    assert not [name for name in asked if not re.fullmatch(kept, name)]
+
+
 def test_alloy_when_rendered_as_a_template_then_its_text_stays_as_it_is() -> None:
     assert "{{" not in alloy()
 

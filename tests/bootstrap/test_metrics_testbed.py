@@ -71,6 +71,20 @@ def exporter() -> Iterator[Exporter]:
         yield running
 
 
+def pod(
+    space: str, name: str, annotations: dict[str, str], ports: list[int], phase: str = "Running"
+) -> dict[str, Any]:
+    """A pod on loopback."""
+    labels = {"app.kubernetes.io/name": name}
+    meta = {"namespace": space, "name": name, "labels": labels, "annotations": annotations}
+    declared = [{"containerPort": port} for port in ports]
+    return {
+        "metadata": meta,
+        "spec": {"nodeName": "node-0", "containers": [{"ports": declared}]},
+        "status": {"phase": phase, "podIP": "127.0.0.1"},
+    }
+
+
 @pytest.fixture(scope="module")
 def found(tmp_path_factory: pytest.TempPathFactory, exporter: Exporter) -> Path:
     """Pods that ask to be scraped, in `monitoring` and elsewhere, pods that do not, and a node."""
@@ -78,14 +92,16 @@ def found(tmp_path_factory: pytest.TempPathFactory, exporter: Exporter) -> Path:
     port = int(exporter.address.rpartition(":")[2])
     asking = {"prometheus.io/scrape": "true", "prometheus.io/port": str(port)}
     pods = [
-        *scraper.pod_targets("monitoring", "kube-state-metrics", asking, [port, 9]),
-        *scraper.pod_targets("scraped", "consumer", asking, [port, 9]),
-        *scraper.pod_targets("scraped", "over", asking, [port], phase="Succeeded"),
-        *scraper.pod_targets("scraped", "undeclared", asking, [9]),
-        *scraper.pod_targets("scraped", "silent", {}, [port]),
+        pod("monitoring", "kube-state-metrics", asking, [port, 9]),
+        pod("scraped", "consumer", asking, [port, 9]),
+        pod("scraped", "over", asking, [port], phase="Succeeded"),
+        pod("scraped", "undeclared", asking, [9]),
+        pod("scraped", "silent", {}, [port]),
     ]
-    node = {"targets": [exporter.address], "labels": {"__meta_kubernetes_node_name": "node-0"}}
-    (folder / "pod.json").write_text(json.dumps(pods))
+    told = {"__meta_kubernetes_node_name": "node-0", "__scheme__": "http"}
+    node = {"targets": [exporter.address], "labels": told}
+    targets = [target for one in pods for target in scraper.pod_targets(one)]
+    (folder / "pod.json").write_text(json.dumps(targets))
     (folder / "node.json").write_text(json.dumps([node]))
     return folder
 

@@ -55,6 +55,7 @@ def test_command_exists_and_runs_where_it_can(
         "kubectl": _kubectl,
         "docker": _docker,
         "python": _python,
+        "bootstrap/charon-bootstrap": _bootstrap,
     }[words[0]](words[1:])
 
 
@@ -109,6 +110,15 @@ def _python(words: list[str]) -> None:
     assert done.returncode == 0, done.stderr
 
 
+def _bootstrap(words: list[str]) -> None:
+    # What it does without --dry-run is tested on played hosts.
+    assert "--dry-run" in words
+    script = ROOT / "bootstrap" / "charon-bootstrap"
+    done = subprocess.run([script, *words], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert "helm upgrade --install charon-operator" in done.stdout
+
+
 def test_manifests_are_the_examples_to_the_letter() -> None:
     shown = [block for block in blocks("yaml") if block["file"] not in (None, "charon.yaml")]
     assert shown
@@ -142,15 +152,21 @@ def test_every_manifest_shown_is_valid() -> None:
             assert [one for one in problems if not one.note] == []
 
 
+# A label or an annotation, which is no path.
+_KEY = re.compile(r"\.(dev|io|com)/")
 # Where a path begins, or a file at the top.
 _PATH = re.compile(r"`((?:[\w.-]+/)+[\w.-]*|[A-Z]{5,}(?:\.md)?|[\w-]+\.(?:md|yaml|toml))`")
 
 
-@pytest.mark.parametrize("path", READMES, ids=lambda path: str(path.relative_to(ROOT)))
+@pytest.mark.parametrize(
+    "path",
+    [*READMES, ROOT / "bootstrap" / "README.md"],
+    ids=lambda path: str(path.relative_to(ROOT)),
+)
 def test_every_path_named_is_there(path: Path) -> None:
     rooms = {path.name for path in (ROOT / "charon_operator").iterdir() if path.is_dir()}
     for name in _PATH.findall(path.read_text(encoding="utf-8")):
-        if name.startswith(("demo/", ".venv/", "charon.yaml")) or "charon.dev/" in name:
+        if name.startswith(("demo/", ".venv/", "charon.yaml")) or _KEY.search(name):
             continue
         base = ROOT / "charon_operator" if name.rstrip("/") in rooms else ROOT
         assert (base / name).exists() or (path.parent / name).exists(), name

@@ -81,10 +81,33 @@ class Image:
             }
         )
 
+    @functools.cached_property
+    def manifest(self) -> bytes:
+        return _json(
+            {
+                "schemaVersion": 2,
+                "mediaType": f"{_MEDIA}.manifest.v1+json",
+                "config": _described(self.configuration, f"{_MEDIA}.config.v1+json"),
+                "layers": [
+                    {
+                        "mediaType": f"{_MEDIA}.layer.v1.tar",
+                        "digest": layer.digest,
+                        "size": layer.path.stat().st_size,
+                    }
+                    for layer in self.layers
+                ],
+            }
+        )
+
     @property
     def reference(self) -> str:
         """What a pod writes as its image."""
         return f"{_REGISTRY}/{self.name}:{_sha256(self.configuration)[7:19]}"
+
+    @property
+    def digest(self) -> str:
+        """What a registry would call this image, whatever its tag."""
+        return _sha256(self.manifest)
 
 
 def layer(files: Mapping[str, Content], cache: pathlib.Path | None = None) -> Layer:
@@ -146,30 +169,15 @@ def _forget_unused(folder: pathlib.Path) -> None:
 
 def _write_archive(image: Image, out: IO[bytes]) -> None:
     """The OCI image layout, as a stream."""
-    manifest = _json(
-        {
-            "schemaVersion": 2,
-            "mediaType": f"{_MEDIA}.manifest.v1+json",
-            "config": _described(image.configuration, f"{_MEDIA}.config.v1+json"),
-            "layers": [
-                {
-                    "mediaType": f"{_MEDIA}.layer.v1.tar",
-                    "digest": layer.digest,
-                    "size": layer.path.stat().st_size,
-                }
-                for layer in image.layers
-            ],
-        }
-    )
     entry = {
-        **_described(manifest, f"{_MEDIA}.manifest.v1+json"),
+        **_described(image.manifest, f"{_MEDIA}.manifest.v1+json"),
         "annotations": {"io.containerd.image.name": image.reference},
     }
     try:
         with out, tarfile.open(fileobj=out, mode="w|") as archive:
             _add(archive, "oci-layout", _json({"imageLayoutVersion": "1.0.0"}))
             _add(archive, "index.json", _json({"schemaVersion": 2, "manifests": [entry]}))
-            for blob in (manifest, image.configuration):
+            for blob in (image.manifest, image.configuration):
                 _add(archive, _blob(_sha256(blob)), blob)
             for each in image.layers:
                 _add(archive, _blob(each.digest), each.path)
