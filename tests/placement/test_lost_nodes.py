@@ -50,8 +50,7 @@ def test_f27_lost_pods_lower_nothing(ground: Ground) -> None:
     app.wait_ready(gpu=4)
     lose(ground, app, lost)
     wait_until(lambda: app.ready() == {"gpu": 2}, "the pods of the lost node not to be ready")
-    # Longer than pods may wait for a node.
-    app.wait_turns(manifests.DEADLINE_S + 3)
+    app.wait_turns(5)
     assert app.asked() == {"gpu": 4}
     assert [one["gpu"] for one in app.history()] == sorted(one["gpu"] for one in app.history())
 
@@ -89,6 +88,7 @@ def test_pods_that_wait_to_be_admitted_are_waiting_and_have_not_failed(ground: G
     ground.node(2)
     app = app_of(ground, load=100, schedulingGates=[GATE])
     app.wait_asked(gpu=1)
+    # Longer than pods may wait for a node.
     app.wait_turns(manifests.DEADLINE_S + 3)
     assert app.asked() == {"gpu": 1}
     assert app.condition(names.ConditionType.PLACEMENT_FEASIBLE)["reason"] != Reason.ROLLED_BACK

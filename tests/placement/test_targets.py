@@ -35,12 +35,13 @@ def test_a_stateful_set_is_a_variant_as_well(ground: Ground) -> None:
 def test_a_variant_that_is_not_there_is_named_and_nothing_moves(ground: Ground) -> None:
     ground.node(4)
     app = ground.prepare("lacking", gpu(ground, replicas=1))
-    absent = gpu(ground, "absent")
+    absent = gpu(ground, "absent", cost=9)
     app.load(300)
     whole = (*app.variants.values(), absent)
     app.apply(manifests.policy(), manifests.charged_app(app.name, whole, Wish()))
     said = app.wait_condition(READY, "False", Reason.TARGET_NOT_FOUND)["message"]
-    assert "absent" in said
+    assert said.startswith("spec.placement.variants[absent]: ")
+    assert "create it, or correct scaleTargetRef" in said
     assert app.asked() == {"gpu": 1}
     # And once it is there all goes its way.
     app.apply(absent.workload)
@@ -59,13 +60,13 @@ def test_a_variant_that_is_not_there_is_named_and_nothing_moves(ground: Ground) 
 def test_what_is_not_to_be_scaled_is_no_variant(
     ground: Ground, space: str, target: str, said: str
 ) -> None:
-    variants = (gpu(ground), gpu(ground, target))
+    variants = (gpu(ground, target), gpu(ground))
     app = App(ground.stage, "greedy", space, variants, Wish())
     app.begin()
     try:
         found = app.wait_condition(READY, "False", Reason.TARGET_NOT_ALLOWED)
         assert said in found["message"]
-        assert "placement" in found["message"]
+        assert f"spec.placement.variants[{target}]" in found["message"]
     finally:
         where = ("-n", space, "--ignore-not-found")
         ground.bed.kubectl("delete", names.CHARGED_APPS, app.name, *where)
