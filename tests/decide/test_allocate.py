@@ -16,7 +16,7 @@ from charon_operator.decide.claims import Grant
 from charon_operator.decide.inventory import Stock
 from charon_operator.model.claim import Claim, Patience
 from charon_operator.model.workload import Key
-from charon_operator.names import GrantReason
+from charon_operator.names import GrantReason, Shortage
 from tests.decide import gpus
 from tests.decide.exact import Exact
 
@@ -171,6 +171,33 @@ def test_a_mix_is_swapped_for_another_on_the_same_gpu() -> None:
     kept = claim("other", 300, held=held(*"aaa"), is_met=True)
     grows = claim("grows", 250, variants=ways, held={"fp32": ("a",)}, since_s=NOW_S)
     assert shared(four(), kept, grows)["grows"].counts == {"fp32": 0, "fp16": 1}
+
+
+def test_what_pods_of_no_app_take_up_is_not_there_now_and_may_be_another_time() -> None:
+    stock = four()
+    stock.put("a", (("nvidia.com/gpu", 3),))
+    grant = allocate.allocate([claim("a", 300)], stock, NOW_S)[gpus.key("a")]
+    assert (grant.reason, grant.shortage) == (GrantReason.LIMITED, Shortage.BUSY_NOW)
+    assert grant.counts == {"gpu": 1}
+    never = allocate.allocate([claim("a", 500)], stock, NOW_S)[gpus.key("a")]
+    assert (never.reason, never.counts) == (GrantReason.OUT_OF_REACH, {"gpu": 1})
+
+
+@pytest.mark.parametrize("dear", [7.0, 10.0], ids=["cheaper for its speed", "dearer"])
+@pytest.mark.parametrize("others", [0, 2])
+def test_where_gpus_are_short_fewer_and_dearer_pods_reach_what_many_cannot(
+    dear: float, others: int
+) -> None:
+    """Two of one kind and one of the other are the cheapest, and one GPU too many."""
+    ways = (
+        gpus.variant("fp32", ONE, 100.0, 4.0, most=2),
+        gpus.variant("fp16", ONE, 200.0, dear, most=2),
+    )
+    stock = gpus.stock(gpus.node("a", gpu=2 + others))
+    kept = claim("other", 100.0 * others, held=held(*"a" * others), is_met=True)
+    for there in ({}, {"fp32": ("a", "a")}):
+        found = shared(stock, kept, claim("grows", 400, variants=ways, held=there))["grows"]
+        assert (found.reason, found.counts) == (GrantReason.ENOUGH, {"fp32": 0, "fp16": 2})
 
 
 def test_room_is_made_on_one_node_where_the_pods_are_worth_least() -> None:
