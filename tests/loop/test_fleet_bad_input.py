@@ -14,11 +14,13 @@ from tests.model import bad_input
 
 def put(world: World, row: bad_input.Row) -> None:
     """An Active app `bad` and its policy, one of them as the row has it, and their target."""
-    app, policy = copy.deepcopy(bad_input.APP), copy.deepcopy(bad_input.POLICY)
+    is_app = row.good["kind"] == names.CHARGED_APP
+    app = copy.deepcopy(row.good if is_app else bad_input.APP)
+    policy = copy.deepcopy(bad_input.POLICY)
     app |= {"metadata": cluster_bodies.meta("bad")}
     app["spec"]["mode"] = "Active"
     policy |= {"metadata": cluster_bodies.meta("stream")}
-    row.change(app if row.good["kind"] == names.CHARGED_APP else policy)
+    row.change(app if is_app else policy)
     world.cluster.put(cluster_bodies.deployment("consumer", replicas=2))
     world.snapshot.put(Kind.POLICIES, policy)
     world.snapshot.put(Kind.APPS, app)
