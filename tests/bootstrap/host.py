@@ -132,6 +132,8 @@ class Host:
             text=True,
             timeout=300,
             start_new_session=True,
+            # Whoever runs the tests in the background has it ignored, and so had the script.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
         return Told(done.returncode, self._neutral(done.stdout), self._neutral(done.stderr))
 
