@@ -76,7 +76,7 @@ class KubeClient:
         budgets_at = f"/apis/{names.POLICY}/v1/namespaces/{quote(target.namespace)}/{names.PDBS}"
         found, budgets = await asyncio.gather(self.get(_path(target)), self.get(budgets_at))
         if found.says(404) and _names(found, target):
-            detail = f"{target} does not exist: create it, or correct spec.scaleTargetRef"
+            detail = f"{target} does not exist: create it, or correct scaleTargetRef"
             return Absent(target, names.Reason.TARGET_NOT_FOUND, detail)
         if found.says(403):
             detail = f"the operator may not read {target}: {found.detail}"

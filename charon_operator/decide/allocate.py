@@ -19,18 +19,23 @@ controller took it: what is granted is asked for as it fits by then (`handover`)
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Final
 
 from charon_operator.decide.claims import Grant, Party, Turns, grant
 from charon_operator.decide.inventory import Stock
 from charon_operator.decide.mix import Mix
 from charon_operator.model.claim import Claim, Counts, Variant
+from charon_operator.model.placing import Supply
 from charon_operator.model.workload import Key
 
 # What a pod of an app that is not to be robbed counts for: only a minimum is worth more.
 _PROTECTED: Final = 1e9
 # So much more than the pods it replaces must a pod be worth.
 _MARGIN: Final = 0.1
+# What all that the dearest pod takes up is charged for, in its cost: where room is short, mixes of
+# fewer pods are worth more than they save.
+_RENTS: Final = (0.0, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 25.6)
 
 
 def allocate(claims: Sequence[Claim], stock: Stock, now_s: float) -> dict[Key, Grant]:
@@ -52,10 +57,10 @@ class _Round:
     def __init__(self, claims: Sequence[Claim], stock: Stock, now_s: float) -> None:
         self._stock = stock.copy()
         self._now_s = now_s
-        total: Counter[str] = Counter()
+        self._total: Counter[str] = Counter()
         for node in stock.nodes.values():
-            total.update(node.allocatable)
-        self._parties = [Party(claim, stock, total) for claim in claims]
+            self._total.update(node.allocatable)
+        self._parties = [Party(claim, stock, self._total) for claim in claims]
         self._parties.sort(key=lambda one: (-one.claim.priority, one.claim.key))
         self._bereft: list[Party] = []
         self._on: dict[str, list[_Pods]] = {}
@@ -78,12 +83,20 @@ class _Round:
 
     def _explain(self, party: Party) -> None:
         """Why what cannot be had in any way cannot be had: it was never asked for."""
-        if party.in_reach or party.refused or party.wanted is None:
+        if party.in_reach or party.wanted is None:
             return
-        for one in party.variants:
-            if len(party.pods[one.name]) < one.most:
-                self._refuse(party, one)
-                return
+        party.might_reach = self._might_reach(party)
+        short = [one for one in party.variants if len(party.pods[one.name]) < one.most]
+        if short and not party.refused:
+            self._refuse(party, short[0])
+
+    def _might_reach(self, party: Party) -> bool:
+        """Whether it is only for pods that nobody here may take away, as those of no app."""
+        nodes = self._stock.nodes
+        bare = Stock(Supply(nodes, {name: node.allocatable for name, node in nodes.items()}))
+        alone = Party(replace(party.claim, held={}), bare, self._total)
+        self._hope_on(alone, bare)
+        return alone.in_reach
 
     def _refuse(self, party: Party, one: Variant) -> None:
         fit = self._stock.fit(one.need)
@@ -102,61 +115,49 @@ class _Round:
         for party in self._parties:
             since_s, dwell_s = party.claim.since_s, party.claim.patience.dwell_s
             party.dwells = since_s is None or self._now_s - since_s < dwell_s
-            for one in party.variants:
-                fits = _elsewhere(party, one, empty) + sum(
-                    empty.room(node, one.need.requests) for node in empty.candidates(one.need)
-                )
-                party.most[one.name] = min(one.most, fits)
-            party.ask = self._wish(party)
-            if party.ask is not None and _missed(party, party.ask, empty):
-                party.ask = self._wish(party, anew=True)
-            while party.ask is not None and (missed := _missed(party, party.ask, empty)):
-                party.most.update(missed)
-                party.ask = self._wish(party)
-            party.in_reach = party.ask is not None and party.ask.reaches
+            self._hope_on(party, empty)
 
-    def _wish(self, party: Party, *, anew: bool = False) -> Mix | None:
-        return party.wish(self._now_s, anew=anew)
+    def _hope_on(self, party: Party, empty: Stock) -> None:
+        for one in party.variants:
+            fits = _elsewhere(party, one, empty) + sum(
+                empty.room(node, one.need.requests) for node in empty.candidates(one.need)
+            )
+            party.most[one.name] = min(one.most, fits)
+        party.ask = self._wish(party)
+        if party.ask is not None and _missed(party, party.ask, empty):
+            party.ask = _anew(party, empty)
+        while party.ask is not None and (missed := _missed(party, party.ask, empty)):
+            party.most.update(missed)
+            party.ask = self._wish(party)
+        party.in_reach = party.ask is not None and party.ask.reaches
+
+    def _wish(self, party: Party) -> Mix | None:
+        return party.wish(self._now_s)
 
     def _fall_back(self, party: Party, refused: Variant) -> None:
         """Ask for another mix: one in place of what the app has, if it fits, else one with less."""
         swaps = party.served and not party.has_swapped
-        instead = self._wish(party, anew=True) if swaps else None
-        if instead is not None and instead.reaches and self._fits_instead(party, instead):
+        instead = self._instead(party) if swaps else None
+        if instead is not None:
             party.ask, party.has_swapped = instead, True
             self._free(party)
             while (found := party.next_pod()) and self._place(party, party.by_name[found[1]], 0.0):
                 continue
-            if party.next_pod():
-                self._place_anew(party)
             return
         party.most[refused.name] = len(party.pods[refused.name])
         party.ask = self._wish(party)
         self._free(party)
 
-    def _place_anew(self, party: Party) -> None:
-        """Where a pod that could run elsewhere holds the only node of another: the scarcest first.
-
-        Pods are not moved, but one that its controller takes anyway may be that one.
-        """
-        if party.claim.keeps or party.ask is None:
-            return
-        for name, nodes in party.pods.items():
-            for node in list(nodes):
-                self._give_up(party, name, node)
-        for one in party.variants:
-            while len(party.pods[one.name]) < party.ask.counts[one.name]:
-                if not self._place(party, one, 0.0):
-                    return
-
-    def _fits_instead(self, party: Party, ask: Mix) -> bool:
+    def _instead(self, party: Party) -> Mix | None:
+        """A mix in place of all that the app has, where one reaches the aim and fits."""
         held = [(node, name) for name, nodes in party.pods.items() for node in nodes]
         for node, name in held:
             self._stock.put(node, party.by_name[name].need.requests, -1)
-        fits = not _missed(party, ask, self._stock)
+        found = _anew(party, self._stock)
+        fits = found is not None and found.reaches and not _missed(party, found, self._stock)
         for node, name in held:
             self._stock.put(node, party.by_name[name].need.requests)
-        return fits
+        return found if fits else None
 
     def _free(self, party: Party) -> None:
         """Give up what the app has no use for, unless it gives up nothing now."""
@@ -249,6 +250,18 @@ class _Round:
                 if name in lacks:
                     lacks[name] -= amount
         return worth, taken
+
+
+def _anew(party: Party, stock: Stock) -> Mix | None:
+    """The cheapest mix, as if the app had nothing; where it does not fit, one of less room."""
+    cheapest = party.wish_anew()
+    for rent in _RENTS:
+        found = party.wish_anew(rent)
+        if found is None or not found.reaches:
+            break
+        if not _missed(party, found, stock):
+            return found
+    return cheapest
 
 
 def _missed(party: Party, ask: Mix, empty: Stock) -> Counts:

@@ -6,7 +6,7 @@ Never: a word of one app about another.
 
 import heapq
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from charon_operator.decide import mix
 from charon_operator.decide.inventory import Stock
@@ -42,6 +42,8 @@ class Party:
         ask: the mix it goes for.
         pods: node of each pod that it is granted, by variant.
         most: replicas of each variant that it may still hope for.
+        in_reach: what it wants could be had if it had all that apps hold.
+        might_reach: not that, but on nodes that are empty it could.
         served: units a second that these pods serve.
         has_swapped: it has given up what it had for another mix, which it does once a round.
         refused: why no more of a variant fits, the last such answer; `shortage` is its reason.
@@ -56,6 +58,7 @@ class Party:
         self.most = {one.name: one.most for one in claim.variants}
         self.ask: Mix | None = None
         self.in_reach = False
+        self.might_reach = False
         self.dwells = False
         self.served = sum(self.by_name[name].capacity * len(at) for name, at in self.pods.items())
         self.refused = ""
@@ -93,20 +96,34 @@ class Party:
         wanted = self.wanted
         return self.claim.priority * (min(1.0, served / wanted) if wanted else 0.0)
 
-    def wish(self, now_s: float, *, anew: bool = False) -> Mix | None:
+    def wish(self, now_s: float) -> Mix | None:
         """The mix to go for within its hopes, None while the demand is not known.
 
-        It grows from what the app is on its way to, else from what it has; or it is made `anew` as
-        if the app had nothing.
+        It grows from what the app is on its way to, else from what it has.
         """
         claim = self.claim
         if self.wanted is None:
             return None
         aim = Aim(self.wanted, claim.quality)
-        within = [one.within(self.most[one.name]) for one in self.variants]
         kept = self.counts if claim.goal is None else claim.goal
-        current = {} if anew else kept
-        return mix.chosen(within, aim, current, claim.since_s, now_s, claim.patience)
+        return mix.chosen(self._within, aim, kept, claim.since_s, now_s, claim.patience)
+
+    def wish_anew(self, rent: float = 0.0) -> Mix | None:
+        """The cheapest mix within its hopes, as if the app had nothing.
+
+        Args:
+            rent: of the room that the largest pod takes, as a share of the dearest one's cost.
+        """
+        if self.wanted is None:
+            return None
+        aim = Aim(self.wanted, self.claim.quality)
+        unit = rent * (max(one.cost for one in self.variants) or 1.0) / max(self.size.values())
+        charged = [replace(one, cost=one.cost + unit * self.size[one.name]) for one in self._within]
+        return mix.mix(self.variants, mix.cheapest(charged, aim).counts, aim)
+
+    @property
+    def _within(self) -> list[Variant]:
+        return [one.within(self.most[one.name]) for one in self.variants]
 
     def next_pod(self) -> tuple[float, str] | None:
         """Gain for its size, and variant, of the pod that it would ask for next."""
@@ -175,7 +192,7 @@ def grant(party: Party, *, short: bool) -> Grant:
     if got.reaches:
         return _granted(party, GrantReason.ENOUGH, served)
     why = f"; {party.refused}" if party.refused else ""
-    if not party.in_reach:
+    if not party.in_reach and not party.might_reach:
         return _granted(party, GrantReason.OUT_OF_REACH, f"{served}, more never: served last{why}")
     if party.robbed:
         gone = f"{party.robbed} pod(s) gave way to a larger gain"

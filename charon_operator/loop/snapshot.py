@@ -276,7 +276,7 @@ class Snapshot(Store):
 
 def absent(target: Target) -> Absent:
     """A target that is not there, in words."""
-    detail = f"{target} does not exist: create it, or correct spec.scaleTargetRef"
+    detail = f"{target} does not exist: create it, or correct scaleTargetRef"
     return Absent(target, names.Reason.TARGET_NOT_FOUND, detail)
 
 

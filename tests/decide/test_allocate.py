@@ -16,7 +16,7 @@ from charon_operator.decide.claims import Grant
 from charon_operator.decide.inventory import Stock
 from charon_operator.model.claim import Claim, Patience
 from charon_operator.model.workload import Key
-from charon_operator.names import GrantReason
+from charon_operator.names import GrantReason, Shortage
 from tests.decide import gpus
 from tests.decide.exact import Exact
 
@@ -173,14 +173,31 @@ def test_a_mix_is_swapped_for_another_on_the_same_gpu() -> None:
     assert shared(four(), kept, grows)["grows"].counts == {"fp32": 0, "fp16": 1}
 
 
-def test_a_mix_fits_where_a_pod_of_the_app_itself_holds_the_only_node_of_another() -> None:
-    stock = gpus.stock(gpus.node("a", "A100", gpu=1), gpus.node("t", "T4", gpu=1))
+def test_what_pods_of_no_app_take_up_is_not_there_now_and_may_be_another_time() -> None:
+    stock = four()
+    stock.put("a", (("nvidia.com/gpu", 3),))
+    grant = allocate.allocate([claim("a", 300)], stock, NOW_S)[gpus.key("a")]
+    assert (grant.reason, grant.shortage) == (GrantReason.LIMITED, Shortage.BUSY_NOW)
+    assert grant.counts == {"gpu": 1}
+    never = allocate.allocate([claim("a", 500)], stock, NOW_S)[gpus.key("a")]
+    assert (never.reason, never.counts) == (GrantReason.OUT_OF_REACH, {"gpu": 1})
+
+
+@pytest.mark.parametrize("dear", [7.0, 10.0], ids=["cheaper for its speed", "dearer"])
+@pytest.mark.parametrize("others", [0, 2])
+def test_where_gpus_are_short_fewer_and_dearer_pods_reach_what_many_cannot(
+    dear: float, others: int
+) -> None:
+    """Two of one kind and one of the other are the cheapest, and one GPU too many."""
     ways = (
-        gpus.variant("any", ONE, 300.0, 1.0, 0.9),
-        gpus.variant("a100", gpus.need("A100", gpu=1), 300.0, 2.0, 1.0),
+        gpus.variant("fp32", ONE, 100.0, 4.0, most=2),
+        gpus.variant("fp16", ONE, 200.0, dear, most=2),
     )
-    one = claim("app", 400, variants=ways, held={"any": ("a", "t")}, quality=0.95)
-    assert shared(stock, one)["app"].counts == {"any": 1, "a100": 1}
+    stock = gpus.stock(gpus.node("a", gpu=2 + others))
+    kept = claim("other", 100.0 * others, held=held(*"a" * others), is_met=True)
+    for there in ({}, {"fp32": ("a", "a")}):
+        found = shared(stock, kept, claim("grows", 400, variants=ways, held=there))["grows"]
+        assert (found.reason, found.counts) == (GrantReason.ENOUGH, {"fp32": 0, "fp16": 2})
 
 
 def test_room_is_made_on_one_node_where_the_pods_are_worth_least() -> None:
@@ -259,7 +276,12 @@ def ratio(seed: int) -> float:
 
 
 def test_greedy_allocation_is_near_the_best_there_is() -> None:
-    """Of these 400, 382 are the best; the mean is 0.989, the worst 0.5 of it."""
+    """Of these 400, 381 are the best; the mean is 0.989, the worst 0.5 of it.
+
+    Worst are clusters where a pod that is there, and could run elsewhere, holds the only node that
+    another could run on: pods are not moved. A plan that needs one of them gone and not another is
+    none, as its controller takes which it likes: it would be asked for and taken back in turns.
+    """
     found = [ratio(seed) for seed in range(400)]
     assert max(found) <= 1 + 1e-9
     assert statistics.mean(found) >= 0.98

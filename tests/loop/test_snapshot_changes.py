@@ -47,7 +47,7 @@ def test_a_target_is_unknown_before_its_kind_is_listed_and_absent_after(store: S
     found = store.workload(WEB)
     assert isinstance(found, Absent)
     assert found.detail == (
-        "Deployment ns/web does not exist: create it, or correct spec.scaleTargetRef"
+        "Deployment ns/web does not exist: create it, or correct scaleTargetRef"
     )
 
 

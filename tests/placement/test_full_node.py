@@ -1,0 +1,95 @@
+"""A node that is full: neither a deadlocked change of variants nor pods that wait for ever."""
+
+import itertools
+
+import pytest
+
+from charon_operator.names import GrantReason, Reason, Shortage
+from tests.gpu_bed import template
+from tests.placement import manifests
+from tests.placement.manifests import SET_POINT, Variant
+from tests.placement.stage import Ground
+from tests.testbed_fixtures import wait_until
+
+pytestmark = pytest.mark.testbed
+# No two pods of the variant on one node.
+ALONE = {
+    "requiredDuringSchedulingIgnoredDuringExecution": [
+        {
+            "topologyKey": "kubernetes.io/hostname",
+            "labelSelector": {"matchLabels": {"variant": "gpu"}},
+        }
+    ]
+}
+
+
+def test_swap_where_no_gpu_is_free_breaks_before_it_makes(ground: Ground) -> None:
+    """Upstream's change of model: fp32 to fp16 once the queue passes 6000, and back."""
+    ground.node(2)
+    on_one = template(product=ground.product)
+    fp32 = Variant("fp32", on_one, capacity=100, cost=4, most=2, replicas=2)
+    fp16 = Variant("fp16", on_one, capacity=150, cost=6, most=2, quality="0.97")
+    app = ground.app("ptycho", fp32, fp16, load=200)
+    app.wait_ready(fp32=2, fp16=0)
+    app.wait_feasible("True", GrantReason.ENOUGH)
+    # 100 more are wanted for what is above 6000: two of fp32 cannot, two of fp16 can.
+    app.load(200, queued=SET_POINT + 100)
+    app.wait_ready(fp32=0, fp16=2)
+    app.load(200)
+    app.wait_ready(fp32=2, fp16=0)
+    history = app.history()
+    # One replica at a time, and never more than there are GPUs.
+    assert max(sum(one.values()) for one in history[1:]) == 2
+    for before, after in itertools.pairwise(history[1:]):
+        assert sum(abs(after[name] - before[name]) for name in after) == 1, history
+    assert not app.waiting()
+    app.wait_feasible("True", GrantReason.ENOUGH)
+
+
+def test_gpu_that_somebody_grabs_on_the_way_is_not_waited_for(ground: Ground) -> None:
+    node = ground.node(2)
+    app = ground.app("late", Variant("gpu", template(product=ground.product)), load=100)
+    app.wait_ready(gpu=1)
+    scheduler = ground.bed.process("kube-scheduler")
+    scheduler.stop()
+    try:
+        app.load(200)
+        wait_until(app.waiting, "a pod that no scheduler comes to")
+        guest = ground.occupy(node, 1)
+    finally:
+        scheduler.start()
+    app.wait_ready(gpu=1)
+    app.wait_feasible("False", Shortage.BUSY_NOW)
+    assert not app.waiting()
+    ground.vacate(guest)
+    app.wait_ready(gpu=2)
+    app.wait_feasible("True", GrantReason.ENOUGH)
+
+
+def test_pods_that_find_no_place_are_rolled_back_and_tried_again(ground: Ground) -> None:
+    """What the inventory cannot see: a rule between pods, and a quota."""
+    ground.node(4)
+    apart = template(product=ground.product)
+    apart["spec"]["affinity"]["podAntiAffinity"] = ALONE
+    alone = ground.app("alone", Variant("gpu", apart), load=100)
+    refused = ground.prepare("refused", Variant("gpu", template(product=ground.product)))
+    refused.apply(manifests.quota(1))
+    refused.load(100)
+    refused.begin()
+    for app in (alone, refused):
+        app.wait_ready(gpu=1)
+        app.load(200)
+    for app in (alone, refused):
+        app.wait_asked(gpu=2)
+    said = {app: app.wait_feasible("False", Reason.ROLLED_BACK) for app in (alone, refused)}
+    assert "exceeded quota" in said[refused]
+    for app in (alone, refused):
+        app.wait_ready(gpu=1)
+        assert not app.waiting()
+    # Both get what they want at the second try, which comes by itself.
+    ground.node(1)
+    refused.apply(manifests.quota(2))
+    for app in (alone, refused):
+        app.wait_ready(gpu=2)
+        app.wait_feasible("True", GrantReason.ENOUGH)
+        assert max(one["gpu"] for one in app.history()) == 2
