@@ -191,8 +191,13 @@ def _promises(board: dashboard.Dashboard) -> None:
             ("budget left", Metric.OBJECTIVE_BUDGET),
         )
     ]
-    kept = panels.graph("Objectives over their window", panels.SHARE, *lines)
+    kept = panels.graph("Objectives over their window", panels.SHARE, *lines, width=_THIRD)
     board.with_panel(panels.dashed(kept, "/: target$/"))
     ages = panels.query(f"max by (indicator) ({Metric.INDICATOR_AGE}{{{_APP}}})", "{{indicator}}")
     text = "Of the oldest sample that the value stands on."
-    board.with_panel(panels.graph("Age of data", panels.SECONDS, ages, text=text).min(0))
+    age = panels.graph("Age of data", panels.SECONDS, ages, width=_THIRD, text=text)
+    board.with_panel(age.min(0))
+    learnt = panels.query(f"max by (knob) ({Metric.ACTUATION}{{{_APP}}})", "{{knob}}")
+    text = "From a raise to its effect, the median of the last ones. Of an app with two knobs."
+    speed = panels.graph("How fast a knob acts", panels.SECONDS, learnt, width=_THIRD, text=text)
+    board.with_panel(speed.min(0))
