@@ -98,6 +98,8 @@ def stage(places: Places, shows: progress.Progress) -> Iterator[Stage]:
         ends.callback(running.stop)
         shows.say("Starting the operator with the chart's ServiceAccount.")
         running.start(_OPERATOR_READY_S)
+        # What it tells of itself is kept too, so that the dashboards show the demo.
+        bed.scrape("operator", f"{sockets.LOOPBACK}:{program.port}")
         shows.say(f"Applying {places.example.relative_to(places.root)}.")
         bed.apply(places.example)
         yield Stage(bed, running)

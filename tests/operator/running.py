@@ -22,9 +22,16 @@ LEASE = {"duration_seconds": 4, "renew_deadline_seconds": 3, "retry_seconds": 0.
 
 
 class Operator:
-    """The operator with the chart's ServiceAccount and rights; a context manager."""
+    """The operator with the chart's ServiceAccount and rights; a context manager.
 
-    def __init__(self, bed: testbed.Testbed, folder: Path, namespace: str, *more: str) -> None:
+    Args:
+        more: arguments of `charon run`.
+        settings: parts of its configuration that differ from these tests' own.
+    """
+
+    def __init__(
+        self, bed: testbed.Testbed, folder: Path, namespace: str, *more: str, **settings: Any
+    ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder, self.journal, self.log = folder, folder / "journal.jsonl", folder / "log"
         kubeconfig = folder / "kubeconfig"
@@ -36,6 +43,7 @@ class Operator:
             "health": {"host": "127.0.0.1", "port": 0},
             "watch_namespaces": [namespace],
             "attainment_period_seconds": 5,
+            **settings,
         }
         (folder / "config.yaml").write_text(yaml.safe_dump(content))
         files = ["--kubeconfig", str(kubeconfig), "--config", str(folder / "config.yaml")]

@@ -14,7 +14,8 @@ from tests.ship.dashboards import reading
 BOARDS = dashboards.boards()
 _SUFFIX = re.compile("_(bucket|sum|count)$")
 _VALUES = {
-    name: "x" for name in ("namespace", "app", "indicator", "instance", "node", "datasource")
+    name: "x"
+    for name in ("namespace", "app", "indicator", "variant", "instance", "node", "datasource")
 }
 
 

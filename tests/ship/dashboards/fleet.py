@@ -10,6 +10,7 @@ _IN = 'namespace=~"$namespace"'
 _ONE = "by (namespace, name)"
 _PROMISE = "by (namespace, name, objective)"
 _WHO = "{{namespace}}/{{name}}"
+_EACH = "namespace, name"
 _NAMES_OF_APPS = {"namespace": "Namespace", "name": "App"}
 _NAMES_OF_PROMISES = {**_NAMES_OF_APPS, "objective": "Objective"}
 
@@ -19,7 +20,7 @@ def build() -> dashboard.Dashboard:
     board.with_variable(
         panels.choice("namespace", "Namespace", Metric.OBJECTIVE_TARGET, "namespace", several=True)
     )
-    for part in (_numbers, _promises, _replicas, _limits, _sizes, _data):
+    for part in (_numbers, _promises, _replicas, _limits, _sizes, _placements, _data):
         part(board)
     return board
 
@@ -74,11 +75,11 @@ def _promises(board: dashboard.Dashboard) -> None:
 
 def _replicas(board: dashboard.Dashboard) -> None:
     lines = [
-        panels.query(f"sum(max {_ONE} ({metric}{{{_IN}}}))", legend)
-        for legend, metric in (
-            ("wanted", Metric.DESIRED_REPLICAS),
-            ("asked for", Metric.CURRENT_REPLICAS),
-            ("ready", Metric.READY_REPLICAS),
+        panels.query(f"sum({panels.replicas(metric, kind, _IN, _EACH)})", legend)
+        for legend, metric, kind in (
+            ("wanted", Metric.DESIRED_REPLICAS, "goal"),
+            ("asked for", Metric.CURRENT_REPLICAS, "asked"),
+            ("ready", Metric.READY_REPLICAS, "ready"),
         )
     ]
     text = "wanted: by the operator, after limits; asked for: spec.replicas of the workloads."
@@ -120,6 +121,25 @@ def _sizes(board: dashboard.Dashboard) -> None:
     board.with_panel(
         panels.steps("Pods that wait for their size", panels.COUNT, waiting, text=text)
     )
+
+
+def _placements(board: dashboard.Dashboard) -> None:
+    short = f"max {_ONE} ({Metric.PLACEMENT_FEASIBLE}{{{_IN}}}) == 0"
+    columns = {"": short} | {
+        head: f"sum {_ONE} ({_of_variants(kind)}) and on (namespace, name) ({short})"
+        for head, kind in (("Aimed at", "goal"), ("Ready", "ready"), ("Without a node", "waiting"))
+    }
+    text = "The variants that they want cannot be had now. What they aim at instead, in replicas."
+    board.with_panel(
+        panels.rows("Placement not feasible", columns, names=_NAMES_OF_APPS, text=text)
+    )
+    waiting = panels.query(f"topk(10, sum {_ONE} ({_of_variants('waiting')}))", _WHO)
+    text = "Of apps with variants; the ten apps with most of them."
+    board.with_panel(panels.steps("Pods without a node", panels.COUNT, waiting, text=text))
+
+
+def _of_variants(kind: str) -> str:
+    return f'max by ({_EACH}, variant) ({Metric.VARIANT_REPLICAS}{{{_IN}, kind="{kind}"}})'
 
 
 def _data(board: dashboard.Dashboard) -> None:

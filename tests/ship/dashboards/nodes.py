@@ -1,4 +1,4 @@
-"""Nodes, pods and GPUs: node-exporter, cAdvisor, kube-state-metrics and the DCGM exporter.
+"""Nodes, pods and GPUs: node-exporter, cAdvisor, kube-state-metrics, the DCGM exporter, ourselves.
 
 Everything is told apart by a label `node` that the scrape configuration sets: exporters spell the
 node's name in ways that change from version to version (`Hostname`, `hostname`, `instance`).
@@ -11,6 +11,7 @@ used plus free: the exporter sends no total unless it is told to.
 
 from grafana_foundation_sdk.builders import dashboard
 
+from charon_operator.names import Metric
 from tests.ship.dashboards import panels
 
 _NODE = 'node=~"$node"'
@@ -109,7 +110,10 @@ def _gpus(board: dashboard.Dashboard) -> None:
     ):
         card = f"max by (node, gpu) (DCGM_FI_DEV_{name}{{{_NODE}}})"
         line = panels.query(card, "{{node}} GPU {{gpu}}")
-        board.with_panel(drawn(title, unit, line, width=_THIRD, text=text).min(0))
+        board.with_panel(drawn(title, unit, line, width=_QUARTER, text=text).min(0))
+    free = panels.query(f"max by (resource) ({Metric.DEVICES_FREE})", "{{resource}}")
+    text = "As the operator counts them, on all nodes that take pods; with placement on."
+    board.with_panel(panels.steps("Devices free", panels.COUNT, free, width=_QUARTER, text=text))
     board.with_panel(_holders())
     board.with_panel(_given_out())
 

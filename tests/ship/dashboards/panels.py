@@ -95,6 +95,19 @@ def zero_if_none(expression: str) -> str:
     return f"{expression} or 0 * max({Metric.APPS})"
 
 
+def replicas(metric: Metric, kind: str, which: str, each: str) -> str:
+    """Replicas of every app: of its workload, or of all its variants where it has such.
+
+    Args:
+        metric: what tells it of a workload.
+        kind: of `charon_variant_replicas`, which tells it of a variant.
+        which: matchers of the apps.
+        each: labels that tell apps apart.
+    """
+    variants = f'max by ({each}, variant) ({Metric.VARIANT_REPLICAS}{{{which}, kind="{kind}"}})'
+    return f"(max by ({each}) ({metric}{{{which}}}) or sum by ({each}) ({variants}))"
+
+
 def graph(
     title: str, unit: str, *queries: prometheus.Dataquery, width: int = 12, text: str = ""
 ) -> timeseries.Panel:

@@ -20,7 +20,7 @@ import matplotlib.ticker
 
 from charon_operator import testbed
 from tests.ship import dashboards
-from tests.ship.dashboards import reading, sized, world
+from tests.ship.dashboards import reading, waves, world
 
 # Inches: a cell of Grafana's grid, the head of a picture, and around a panel left, right, top and
 # bottom: labels of the axes, title, legend.
@@ -40,13 +40,20 @@ _MARKS = {
     "Lowered": ("v", "#D55E00"),
     "Pods larger": ("^", "#0072B2"),
     "Pods smaller": ("v", "#CC79A7"),
+    "Variant raised": ("^", "#009E73"),
+    "Variant lowered": ("v", "#D55E00"),
 }
 _Answer = list[reading.Series]
 
 
 @click.command()
 @click.option("--folder", type=click.Path(path_type=Path), default=Path("pictures"))
-@click.option("--seconds", type=click.IntRange(min=30), default=180, help="How long it runs.")
+@click.option(
+    "--seconds",
+    type=click.IntRange(min=30),
+    default=180,
+    help="How long it runs; then on to a peak.",
+)
 def main(folder: Path, seconds: int) -> None:
     """Draw each dashboard from a run of the operator on a testbed."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -58,13 +65,23 @@ def main(folder: Path, seconds: int) -> None:
     ):
         began_s = time.time()
         time.sleep(seconds)
+        # Tables tell of now: then apps are limited, and what they want cannot all be had.
+        time.sleep(waves.to_peak_s())
         with reading.Store(
             f"{bed.mimir_url}/prometheus", bed.tenant, began_s, time.time()
         ) as store:
-            for name, board in dashboards.boards().items():
-                chosen = {"namespace": namespace, "app": sized.NAME} if name == "app" else None
+            for name, board, chosen in _shown(namespace):
                 draw(store, board, chosen).savefig(folder / f"{name}.png")
                 click.echo(folder / f"{name}.png")
+
+
+def _shown(namespace: str) -> Iterator[tuple[str, dict[str, Any], reading.Values | None]]:
+    """Every board, and that of one app once for each app that is looked at."""
+    for name, board in dashboards.boards().items():
+        for app in world.SHOWN if name == "app" else ():
+            yield f"{name}-{app}", board, {"namespace": namespace, "app": app}
+        if name != "app":
+            yield name, board, None
 
 
 def draw(

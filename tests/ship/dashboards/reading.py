@@ -101,12 +101,12 @@ def variables(board: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 
 def repeated(panel: Panel, values: Values) -> Iterator[tuple[Panel, Values]]:
-    """The panel for each value of the variable that it is repeated for."""
+    """The panel for each value of its variable; once, for none, where there is no value."""
     if not panel.repeat:
         yield panel, values
         return
     every = values[panel.repeat]
-    for value in [every] if isinstance(every, str) else every:
+    for value in [every] if isinstance(every, str) else every or [""]:
         scoped = {**values, panel.repeat: value}
         yield replace(panel, title=panel.title.replace(f"${panel.repeat}", value)), scoped
 

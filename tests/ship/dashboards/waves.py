@@ -12,6 +12,11 @@ def wave(mean: float, height: float, phase: float = 0.0) -> Callable[[], float]:
     return lambda: mean + height * math.sin(2 * math.pi * time.time() / PERIOD_S + phase)
 
 
+def to_peak_s() -> float:
+    """How long until waves without a phase are at their highest."""
+    return (PERIOD_S / 4 - time.time()) % PERIOD_S
+
+
 def gapped(value: Callable[[], float], share: float) -> Callable[[], float]:
     """The same gauge, without a number for a share of each period."""
     return lambda: math.nan if (time.time() % PERIOD_S) > (1 - share) * PERIOD_S else value()

@@ -1,10 +1,10 @@
 """A store filled for the boards: a real operator's own metrics, and made-up nodes and GPUs.
 
-The operator runs as a process beside the testbed and holds four apps whose load is a wave: one
+The operator runs as a process beside the testbed and holds five apps whose load is a wave: one
 keeps its promise, one is limited by its bounds, one is not heard, one has pods that are resized
-(`sized`). Its /metrics are scraped as anybody's. The series of node-exporter, cAdvisor,
-kube-state-metrics and the DCGM exporter are fixtures with the exporters' names and labels, for this
-machine has no GPU and its nodes are fake ones.
+(`sized`), one has variants of which one needs GPUs (`placed`). Its /metrics are scraped as
+anybody's. The series of node-exporter, cAdvisor, kube-state-metrics and the DCGM exporter are
+fixtures with the exporters' names and labels, for this machine has no GPU and its nodes are fake.
 """
 
 import contextlib
@@ -19,7 +19,7 @@ from charon_operator import testbed
 from tests.exporter import Exporter
 from tests.faults import install
 from tests.operator import running
-from tests.ship.dashboards import sized
+from tests.ship.dashboards import placed, sized
 from tests.ship.dashboards.waves import grown, wave
 
 _JOBS = ("boards-apps", "boards-machines", "boards-operator")
@@ -46,26 +46,31 @@ _GPUS = {
 # A pod that asks for a GPU still, and is over.
 _OVER = ("team-b", "train-done")
 _GIB = 2.0**30
+# Of these apps the board of one app is looked at: between them they have all that it shows.
+SHOWN = (sized.NAME, placed.NAME)
 
 
 @contextlib.contextmanager
 def filled(bed: testbed.Testbed, folder: Path) -> Iterator[str]:
     """Fills the testbed's Mimir until the context ends; gives the namespace of the apps."""
-    install.install(bed, "knobs.resources.enabled=true")
+    install.install(bed, "knobs.resources.enabled=true", "knobs.placement.enabled=true")
     namespace = f"boards-{secrets.token_hex(4)}"
     bed.kubectl("create", "namespace", namespace)
     bed.kubectl("wait", "--for=create", "serviceaccount/default", "-n", namespace, "--timeout=30s")
     bed.apply(yaml.safe_dump_all(list(_objects(namespace))))
-    operator = running.Operator(bed, folder / "operator", namespace)
+    settings = {"placement": {"enabled": True}}
+    operator = running.Operator(bed, folder / "operator", namespace, **settings)
     try:
         with (
             Exporter() as apps,
             Exporter() as machines,
+            placed.node(bed, namespace),
             sized.kubelet(bed, namespace),
             operator,
         ):
             _load(apps, namespace)
             sized.load(apps, namespace)
+            placed.load(apps, namespace)
             _machines(machines)
             addresses = (apps.address, machines.address, operator.url.removeprefix("http://"))
             for job, address in zip(_JOBS, addresses, strict=True):
@@ -87,7 +92,7 @@ def gpus() -> Iterator[tuple[str, str, str]]:
 
 
 def _objects(namespace: str) -> Iterator[dict[str, Any]]:
-    objects = [running.policy(), *sized.objects()]
+    objects = [running.policy(), *sized.objects(), *placed.objects(namespace)]
     for name, moved in _APPS.items():
         target, app = running.deployment(2), running.app(**_spec(name, moved))
         target["metadata"]["name"] = app["metadata"]["name"] = name
