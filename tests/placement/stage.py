@@ -81,6 +81,12 @@ class Stage:
             self._running.stop()
             self._running = None
 
+    def kill(self) -> None:
+        """Ends it at once, with what it remembers."""
+        if self._running is not None:
+            self._running.kill()
+            self._running = None
+
     def rows(self, kind: str) -> list[dict[str, Any]]:
         """Rows of the operator's journal."""
         whole, _, _ = self.journal.read_text().rpartition("\n")

@@ -36,6 +36,10 @@ def test_swap_where_no_gpu_is_free_breaks_before_it_makes(ground: Ground) -> Non
     app.load(200, queued=SET_POINT + 100)
     app.wait_ready(fp32=0, fp16=2)
     app.load(200)
+    # In the middle of the way back its next life goes on from what is there.
+    wait_until(lambda: app.asked()["fp16"] == 1, "the first step back")
+    ground.stage.kill()
+    ground.stage.start()
     app.wait_ready(fp32=2, fp16=0)
     history = app.history()
     # One replica at a time, and never more than there are GPUs.
@@ -83,6 +87,7 @@ def test_pods_that_find_no_place_are_rolled_back_and_tried_again(ground: Ground)
         app.wait_asked(gpu=2)
     said = {app: app.wait_feasible("False", Reason.ROLLED_BACK) for app in (alone, refused)}
     assert "exceeded quota" in said[refused]
+    assert all("tried again 20 s after" in words for words in said.values())
     for app in (alone, refused):
         app.wait_ready(gpu=1)
         assert not app.waiting()
