@@ -143,27 +143,10 @@ class _Round:
             self._free(party)
             while (found := party.next_pod()) and self._place(party, party.by_name[found[1]], 0.0):
                 continue
-            if party.next_pod():
-                self._place_anew(party)
             return
         party.most[refused.name] = len(party.pods[refused.name])
         party.ask = self._wish(party)
         self._free(party)
-
-    def _place_anew(self, party: Party) -> None:
-        """Where a pod that could run elsewhere holds the only node of another: the scarcest first.
-
-        Pods are not moved, but one that its controller takes anyway may be that one.
-        """
-        if party.claim.keeps or party.ask is None:
-            return
-        for name, nodes in party.pods.items():
-            for node in list(nodes):
-                self._give_up(party, name, node)
-        for one in party.variants:
-            while len(party.pods[one.name]) < party.ask.counts[one.name]:
-                if not self._place(party, one, 0.0):
-                    return
 
     def _instead(self, party: Party) -> Mix | None:
         """A mix in place of all that the app has, where one reaches the aim and fits."""

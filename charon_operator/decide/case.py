@@ -7,6 +7,7 @@ a look at another app (`blind` does that between the two).
 from dataclasses import dataclass, field, replace
 
 from charon_operator.decide import (
+    delays,
     demand,
     limits,
     objectives,
@@ -29,7 +30,7 @@ from charon_operator.decide.variants import Ground
 from charon_operator.model.app import ChargedApp
 from charon_operator.model.decision import Decision
 from charon_operator.model.facts import AppFacts, Broken, Conflict, Outcome
-from charon_operator.model.memory import AppMemory, Knobs
+from charon_operator.model.memory import AppMemory
 from charon_operator.model.policy import Knob
 from charon_operator.model.workload import Workload
 from charon_operator.names import Reason
@@ -159,10 +160,7 @@ def _settle_both(
     (turn_id, acts), now_s, facts = turn, situation.now_s, case.facts
     spec, uid = situation.spec, facts.app.uid
     winner = demand.largest(case.wishes)
-    watched = quarantine.watched(
-        situation.memory.knobs or Knobs(), spec, situation.policy, facts.readings, now_s
-    )
-    memory = replace(situation.memory, knobs=watched)
+    memory = resizing.learnt(situation, footing, facts.readings)
     situation = replace(situation, memory=memory)
     found = resizing.moves(situation, footing, winner, facts.readings)
     if winner is not None or found.replicas.recommended != situation.current:
@@ -175,7 +173,8 @@ def _settle_both(
     resize = replace(wording.resize(identity, situation, winner, footing, found), acts=acts)
     memory = resizing.observed(memory, spec, (decision, resize), (facts.readings, now_s))
     outcome = _outcome(case, decision, now_s, blind=situation.blind)
-    return memory, replace(outcome, resize=resize)
+    took = delays.measured(memory.knobs.learnt) if memory.knobs else {}
+    return memory, replace(outcome, resize=resize, delays=took)
 
 
 def _situation(

@@ -65,13 +65,15 @@ def cooldown(situation: Situation, wanted: int) -> Bound | None:
 
 
 def lowerings_per_hour(situation: Situation, wanted: int) -> Bound | None:
-    """At most so many lowerings an hour; evenly spaced while the last hour is not fully known."""
+    """At most so many lowerings and restarts an hour; evenly spaced while not all are known."""
     memory, allowed = situation.memory, situation.policy.lowering.max_per_hour
     since_s = situation.now_s - HISTORY_S
     moves = (*memory.actions, *(memory.knobs.moves if memory.knobs else ()))
-    made = [item for item in moves if item.to < item.start and item.time_s > since_s]
+    # What restarts containers disturbs as what takes pods away does.
+    made = [item for item in moves if item.disturbs and item.time_s > since_s]
     if len(made) >= allowed:
-        detail = f"lowered {len(made)} times in the last hour, {allowed} are allowed"
+        how = "lowered or restarted" if any(item.restarts for item in made) else "lowered"
+        detail = f"{how} {len(made)} times in the last hour, {allowed} are allowed"
         return Bound(situation.current, detail=detail)
     apart_s = HISTORY_S / allowed
     last_s = max((item.time_s for item in made), default=memory.counted_from_s)

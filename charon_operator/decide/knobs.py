@@ -3,30 +3,42 @@
 Reads: the demand, what is there, bounds, prices. Gives: a `Plan` to end up at, and the step towards
 it that may be made now. Never: a step down that leaves less than is demanded.
 
-    the load grows     the knob that is asked first covers what it can, the other one the rest
+    the load grows     the knob that is asked first covers what it can, the other one the rest;
+                       one that is slow is not waited for, both cover it
     it is covered      one knob at a time goes towards the cheapest pair (n, cpu) that covers it
 """
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Final
 
 from charon_operator.decide import sizing
+from charon_operator.decide.delays import USUAL
 from charon_operator.model.policy import Knob, Knobs
 from charon_operator.model.resources import CurvePoint
 
 # A cheaper pair is worth two moves, of which one is a raise, only when it saves this much.
 WORTHWHILE: Final = 0.1
+# A knob is late when it takes longer than the other one, and so many times what is usual for it.
+_LATE: Final = 2
 _SLACK: Final = 1e-9
+_RESTARTS: Final = (
+    "replicas go first, as containers restart for another size (resizePolicy RestartContainer)"
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Replicas, and the size of each in millicores."""
+    """Replicas, and the size of each in millicores.
+
+    Attributes:
+        why: what decided between the knobs besides the demand and the order, in words; or empty.
+    """
 
     replicas: int
     cpu_m: int
+    why: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +51,11 @@ class Ground:
         replicas, cpu_m: bounds, both included.
         curve: what a pod serves at a size.
         settled: no pod is starting, no size is on its way, and nothing forbids to lower.
+        restarts: containers restart for another size (`resizePolicy` RestartContainer), so sizes
+            are raised only for what replicas cannot cover.
+        per_pod: what a ready pod serves now on average, units a second, where sizes that were asked
+            for have not come; None where it is what the size says.
+        delays: seconds from a raise to its effect, by knob.
     """
 
     now: Plan
@@ -48,6 +65,32 @@ class Ground:
     curve: Sequence[CurvePoint]
     knobs: Knobs
     settled: bool
+    restarts: bool = False
+    per_pod: float | None = None
+    delays: Mapping[Knob, float] = field(default_factory=lambda: USUAL)
+
+    @property
+    def late(self) -> Knob | None:
+        """The knob asked first, if it takes longer than the other one, and than is usual for it."""
+        first, other = Knob.RESOURCES, Knob.REPLICAS
+        if not self.sizes_first:
+            first, other = other, first
+        slow = self.delays[first] > max(self.delays[other], _LATE * USUAL[first])
+        # Replicas that come late are no reason to restart those that serve.
+        return first if slow and not self.restarts else None
+
+    @property
+    def each(self) -> float:
+        """Units a second to count on of a ready pod: of the size it is soon to have, or has."""
+        meant = self.serves(self.now.cpu_m)
+        if self.per_pod is None or self.late is not Knob.RESOURCES:
+            return meant
+        return min(meant, self.per_pod)
+
+    @property
+    def sizes_first(self) -> bool:
+        """Whether the size is asked before replicas."""
+        return self.knobs.first(Knob.RESOURCES) and not self.restarts
 
     def serves(self, cpu_m: int) -> float:
         """Units a second of one pod of that size."""
@@ -59,8 +102,12 @@ class Ground:
 
     def count_for(self, demand: float, cpu_m: int) -> int:
         """How many pods of that size serve the demand, within bounds."""
+        return self.count_of(demand, self.serves(cpu_m))
+
+    def count_of(self, demand: float, each: float) -> int:
+        """How many pods that serve `each` units a second serve the demand, within bounds."""
         low, high = self.replicas
-        wanted = math.ceil(min(demand / max(self.serves(cpu_m), _SLACK), float(high)) - _SLACK)
+        wanted = math.ceil(min(demand / max(each, _SLACK), float(high)) - _SLACK)
         return max(low, min(high, wanted))
 
     def cost(self, plan: Plan) -> float:
@@ -77,7 +124,7 @@ def cheapest(ground: Ground, demand: float) -> Plan:
     most = max(fewest, ground.count_for(demand, smallest))
     pairs = [Plan(n, ground.size_for(demand, n)) for n in range(fewest, most + 1)]
     # What is asked first bears the load where the price is the same.
-    sign = 1 if ground.knobs.first(Knob.RESOURCES) else -1
+    sign = 1 if ground.sizes_first else -1
     return min(pairs, key=lambda plan: (round(ground.cost(plan), 9), sign * plan.replicas))
 
 
@@ -88,12 +135,12 @@ def wanted(ground: Ground, demand: float) -> Plan:
     other one stays.
     """
     plan = cheapest(ground, demand)
-    if ground.ready * ground.serves(ground.now.cpu_m) < demand * (1 - _SLACK):
+    if ground.ready * ground.each < demand * (1 - _SLACK):
         return _raised(ground, demand, plan)
     now = ground.now
     if plan.replicas <= now.replicas and plan.cpu_m <= now.cpu_m:
         return Plan(
-            max(plan.replicas, min(now.replicas, ground.count_for(demand, now.cpu_m))),
+            max(plan.replicas, min(now.replicas, ground.count_of(demand, ground.each))),
             max(plan.cpu_m, min(now.cpu_m, ground.size_for(demand, ground.ready))),
         )
     return _exchanged(ground, demand, plan)
@@ -101,25 +148,43 @@ def wanted(ground: Ground, demand: float) -> Plan:
 
 def saves_most(ground: Ground, plan: Plan) -> Knob:
     """Of two knobs that may both be lowered to a plan, the one that saves more."""
-    now, sizes_first = ground.now, ground.knobs.first(Knob.RESOURCES)
+    now = ground.now
     by_size = ground.cost(Plan(now.replicas, plan.cpu_m))
     by_count = ground.cost(Plan(plan.replicas, now.cpu_m))
     if by_size == by_count:
-        return Knob.RESOURCES if sizes_first else Knob.REPLICAS
+        return Knob.RESOURCES if ground.sizes_first else Knob.REPLICAS
     return Knob.RESOURCES if by_size < by_count else Knob.REPLICAS
 
 
 def _raised(ground: Ground, demand: float, plan: Plan) -> Plan:
     """More is needed now: the first knob as far as it goes, the other one for the rest."""
     now, serving = ground.now, max(1, ground.ready)
-    if ground.knobs.first(Knob.RESOURCES):
-        size = max(now.cpu_m, ground.size_for(demand, serving))
+    size = max(now.cpu_m, ground.size_for(demand, serving))
+    if ground.sizes_first:
         covered = serving * ground.serves(size) >= demand * (1 - _SLACK)
-        return Plan(now.replicas if covered else max(now.replicas, plan.replicas), size)
+        count = now.replicas if covered else max(now.replicas, plan.replicas)
+        both = max(count, ground.count_of(demand, ground.each)) if ground.late else count
+        return Plan(both, size, _slow(ground, "replicas are") if both > count else "")
+    return _raised_by_count(ground, demand, size)
+
+
+def _raised_by_count(ground: Ground, demand: float, size: int) -> Plan:
+    """The same where replicas are asked first; `size` would make up for those that start."""
+    now = ground.now
     count = max(now.replicas, ground.count_for(demand, now.cpu_m))
     # Replicas are on their way or can be had: the size makes up for what they can never reach.
     covered = count * ground.serves(now.cpu_m) >= demand * (1 - _SLACK)
-    return Plan(count, now.cpu_m if covered else max(now.cpu_m, ground.size_for(demand, count)))
+    if covered and ground.late and size > now.cpu_m:
+        return Plan(count, size, _slow(ground, "the size is"))
+    size = now.cpu_m if covered else max(now.cpu_m, ground.size_for(demand, count))
+    yields = ground.restarts and ground.knobs.first(Knob.RESOURCES) and count > now.replicas
+    return Plan(count, size, _RESTARTS if yields else "")
+
+
+def _slow(ground: Ground, other: str) -> str:
+    knob = ground.late or Knob.RESOURCES
+    what = "a size takes" if knob is Knob.RESOURCES else "replicas take"
+    return f"{what} {ground.delays[knob]:.0f} s to come, so {other} raised as well"
 
 
 def _exchanged(ground: Ground, demand: float, plan: Plan) -> Plan:
@@ -131,7 +196,9 @@ def _exchanged(ground: Ground, demand: float, plan: Plan) -> Plan:
         if size < now.cpu_m:
             return Plan(now.replicas, size)
         return Plan(plan.replicas if saves and ground.settled else now.replicas, now.cpu_m)
-    count = min(now.replicas, max(plan.replicas, ground.count_for(demand, now.cpu_m)))
+    count = min(now.replicas, max(plan.replicas, ground.count_of(demand, ground.each)))
     if count < now.replicas:
         return Plan(count, now.cpu_m)
-    return Plan(now.replicas, plan.cpu_m if saves and ground.settled else now.cpu_m)
+    # A lower price is not worth a restart of every container.
+    grows = saves and ground.settled and not ground.restarts
+    return Plan(now.replicas, plan.cpu_m if grows else now.cpu_m)

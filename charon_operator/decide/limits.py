@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from charon_operator.decide import behavior, guards
+from charon_operator.decide import behavior, guards, usage
 from charon_operator.decide.guards import Bound
 from charon_operator.decide.situation import Situation
 from charon_operator.model.decision import Clamp
@@ -123,6 +123,21 @@ def hold(situation: Situation, wanted: int) -> Bound | None:
     )
 
 
+def usage_history(situation: Situation, wanted: int) -> Bound | None:
+    """A size that follows usage is not lowered before enough of it was seen."""
+    resources, known = situation.spec.sized, situation.memory.knobs
+    if resources is None or not resources.by_usage:
+        return None
+    seen_s = usage.seen_s(known.learnt.usage if known else None, situation.now_s)
+    if seen_s >= usage.ENOUGH_S:
+        return None
+    detail = (
+        f"usage has been seen for {seen_s / 60:.0f} min, lowered after "
+        f"{usage.ENOUGH_S / 60:.0f} min at the earliest"
+    )
+    return Bound(floor=situation.current, detail=detail)
+
+
 def undone(situation: Situation, wanted: int) -> Bound | None:
     """Back to where a lowering began that did harm, and not below it for a while."""
     known = situation.memory.knobs
@@ -183,6 +198,7 @@ SIZE_CHAIN: Final[Chain] = (
     (LimitName.LOWERINGS_PER_HOUR, guards.lowerings_per_hour),
     (LimitName.ROLLOUT, guards.rollout),
     (LimitName.ONE_KNOB, guards.one_knob),
+    (LimitName.USAGE_HISTORY, usage_history),
     (LimitName.UNDONE, undone),
     (LimitName.QUARANTINE, quarantine),
     (LimitName.BOUNDS, None),
@@ -192,7 +208,7 @@ SIZE_CHAIN: Final[Chain] = (
 MEMORY_CHAIN: Final[Chain] = tuple(
     (name, limit)
     for name, limit in SIZE_CHAIN
-    if name not in (LimitName.STABILIZATION, LimitName.UNDONE)
+    if name not in (LimitName.STABILIZATION, LimitName.USAGE_HISTORY, LimitName.UNDONE)
 )
 # Of variants together: `behavior` counts pods, and which pods go is decided by the way to a mix.
 PLACEMENT_CHAIN: Final[Chain] = (

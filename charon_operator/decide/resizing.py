@@ -8,7 +8,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from charon_operator.decide import knobs, limits, quarantine, sizing
+from charon_operator.decide import delays, knobs, limits, quarantine, sizing, usage
 from charon_operator.decide.demand import Wish
 from charon_operator.decide.knobs import Ground, Plan
 from charon_operator.decide.limits import Limited
@@ -56,7 +56,7 @@ class Moves:
     """Where both knobs are to go: wishes, and what limits left of them.
 
     Attributes:
-        plan: what was wished for, None where sizes play no part in the count.
+        plan: what was wished for; None where CPU is not managed or not known.
         cpu, memory: None where that resource is not managed or not known.
     """
 
@@ -94,15 +94,12 @@ def stand(
 def moves(situation: Situation, footing: Footing, winner: Wish | None, readings: Readings) -> Moves:
     """Arbitrate between the knobs, and pass each wish through its limits; one lowers at a time."""
     current = situation.current
-    counted = winner.replicas or 0 if winner else current
     cpu_m, bounds = footing.cpu_m, footing.resources.cpu
     if cpu_m is None or bounds is None:
-        replicas = limits.apply(situation, counted)
+        replicas = limits.apply(situation, _counted(situation, winner))
         return Moves(replicas, None, None, _memory(situation, footing, readings, (replicas,)))
     ground = _ground(situation, footing)
-    plan = Plan(current, cpu_m)
-    if winner is not None and winner.capacity is not None:
-        plan = knobs.wanted(ground, winner.capacity * _shortfall(footing, cpu_m))
+    plan = _plan(situation, footing, ground, winner)
     sized = replace(
         _of_size(situation, cpu_m, (bounds.min, bounds.max), "m"),
         memory=replace(situation.memory, recommendations=_knobs(situation).wishes),
@@ -117,6 +114,15 @@ def moves(situation: Situation, footing: Footing, winner: Wish | None, readings:
             kept = replace(sized, kept="replicas are lowered first")
             cpu = limits.apply(kept, plan.cpu_m, limits.SIZE_CHAIN)
     return Moves(replicas, plan, cpu, _memory(situation, footing, readings, (replicas, cpu)))
+
+
+def learnt(situation: Situation, footing: Footing, readings: Readings) -> AppMemory:
+    """Remember what this turn shows: what became of moves, what pods use."""
+    spec, now_s, known = situation.spec, situation.now_s, _knobs(situation)
+    found = delays.noted(situation.memory, situation.workload, footing.sizes, now_s)
+    found = replace(found, usage=usage.noted(found.usage, spec, readings))
+    known = quarantine.watched(known, spec, situation.policy, readings, now_s)
+    return replace(situation.memory, knobs=replace(known, learnt=found))
 
 
 def wished(memory: AppMemory, found: Moves, now_s: float) -> AppMemory:
@@ -163,10 +169,24 @@ def clamps(found: Moves) -> tuple[Clamp, ...]:
     return tuple(clamp for one in (found.cpu, found.memory) if one for clamp in one.clamps)
 
 
+def restarts(footing: Footing, to: Size | None) -> bool:
+    """Whether containers restart when their pods are brought to a size."""
+    start, (on_cpu, on_memory) = footing.size, _restarting(footing)
+    if start is None or to is None:
+        return False
+    return (on_cpu and to.cpu_m != start.cpu_m) or (on_memory and to.memory_b != start.memory_b)
+
+
 def settled(footing: Footing) -> bool:
     """Whether every pod has the size it was asked to take; not known counts as not."""
     sizes = footing.sizes
     return sizes is not None and all(pod.resizing is Resizing.SETTLED for pod in sizes.sized)
+
+
+def _restarting(footing: Footing) -> tuple[bool, bool]:
+    """Whether containers restart for another CPU, and for another memory."""
+    pods = footing.sizes.sized if footing.sizes else ()
+    return any(pod.restarts_on_cpu for pod in pods), any(pod.restarts_on_memory for pod in pods)
 
 
 def _knobs(situation: Situation) -> Knobs:
@@ -193,10 +213,30 @@ def _ground(situation: Situation, footing: Footing) -> Ground:
         ready=min(workload.ready, situation.current),
         replicas=(situation.low, situation.high),
         cpu_m=(resources.cpu.min, min(high, resources.cpu.max)),
-        curve=resources.curve or (),
+        curve=resources.points,
         knobs=situation.policy.knobs,
+        restarts=_restarting(footing)[0],
+        # Of pods that are barred the demand makes up for what they do not serve.
+        per_pod=None if footing.barred else footing.per_pod,
+        delays=delays.expected(situation.memory, situation.now_s),
         settled=settled(footing) and not workload.warming and _may_lower(situation),
     )
+
+
+def _plan(situation: Situation, footing: Footing, ground: Ground, winner: Wish | None) -> Plan:
+    """What both knobs are wished to be at: for one demand, or each for its own."""
+    if footing.resources.by_usage:
+        cores = usage.wanted(_knobs(situation).learnt.usage)
+        now_m = ground.now.cpu_m
+        size = now_m if cores is None else sizing.cpu_of(cores)
+        return Plan(_counted(situation, winner), min(size, now_m) if footing.barred else size)
+    if winner is None or winner.capacity is None:
+        return ground.now
+    return knobs.wanted(ground, winner.capacity * _shortfall(footing, ground.now.cpu_m))
+
+
+def _counted(situation: Situation, winner: Wish | None) -> int:
+    return winner.replicas or 0 if winner else situation.current
 
 
 def _may_lower(situation: Situation) -> bool:
@@ -210,7 +250,7 @@ def _may_lower(situation: Situation) -> bool:
 
 def _shortfall(footing: Footing, cpu_m: int) -> float:
     """How many times more is needed, as pods that could not be raised serve less than is meant."""
-    meant = sizing.capacity(footing.resources.curve or (), cpu_m)
+    meant = sizing.capacity(footing.resources.points, cpu_m)
     served = footing.per_pod if footing.barred else None
     return meant / served if served else 1.0
 
@@ -281,16 +321,16 @@ def _largest(found: Iterable[Size]) -> Size | None:
 
 
 def _per_pod(resources: Resources, sizes: Sizes | None, size: Size | None) -> float | None:
-    if resources.cpu is None or not resources.curve or size is None or size.cpu_m is None:
+    if resources.cpu is None or not resources.points or size is None or size.cpu_m is None:
         return None
     ready = [pod for pod in sizes.pods if pod.running and pod.ready] if sizes else []
     served = [
-        sizing.capacity(resources.curve, has.cpu_m)
+        sizing.capacity(resources.points, has.cpu_m)
         for has in _actual(ready)
         if has.cpu_m is not None
     ]
     if not served:
-        return sizing.capacity(resources.curve, size.cpu_m)
+        return sizing.capacity(resources.points, size.cpu_m)
     return sum(served) / len(served)
 
 

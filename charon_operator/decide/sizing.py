@@ -1,7 +1,8 @@
-"""What one pod serves at a size, and which size serves that much.
+"""Which size a pod is to have: the one that serves a load, or the one that covers what is used.
 
-Reads: the measured points of a curve. Gives: capacity (units a second) of millicores, and the
-inverse. Never: more than the largest point was seen to serve.
+Reads: the measured points of a curve, cores that are used. Gives: capacity (units a second) of
+millicores, and its inverse; millicores of cores. Never: more than the largest point was seen to
+serve.
 """
 
 import math
@@ -39,6 +40,11 @@ def cpu_for(curve: Sequence[CurvePoint], wanted: float, least_m: int, most_m: in
     most_m = max(least_m, min(most_m, curve[-1].cpu))
     exact = _inverse(curve, wanted)
     return most_m if exact is None else max(least_m, min(most_m, _rounded_up(exact)))
+
+
+def cpu_of(cores: float) -> int:
+    """The smallest size, of two significant digits as above, that covers so many cores."""
+    return _rounded_up(1000 * cores)
 
 
 def _inverse(curve: Sequence[CurvePoint], wanted: float) -> float | None:

@@ -7,7 +7,7 @@ number that is not in the decision.
 import hashlib
 from typing import Final
 
-from charon_operator.decide import guards, resizing
+from charon_operator.decide import guards, resizing, usage
 from charon_operator.decide.demand import Wish
 from charon_operator.decide.knobs import Plan
 from charon_operator.decide.limits import Limited
@@ -95,7 +95,17 @@ def _wish(situation: Situation, winner: Wish | None, plan: Plan | None) -> str:
     if plan is None or winner.capacity is None:
         return f"{winner.objective} wants {winner.replicas}"
     pods = f"{plan.replicas} of {render_cpu(plan.cpu_m)}"
-    return f"{winner.objective} wants {winner.capacity:.6g} a second, for now {pods}"
+    why = f"; {plan.why}" if plan.why else ""
+    return f"{winner.objective} wants {winner.capacity:.6g} a second, for now {pods}{why}"
+
+
+def _used(situation: Situation) -> str:
+    known = situation.memory.knobs
+    cores = usage.wanted(known.learnt.usage if known else None)
+    if cores is None:
+        return "what pods use has not been seen yet"
+    most = f"pods use at most {cores / usage.MARGIN:.3g} cores {usage.PERCENTILE:.0%} of the time"
+    return f"{most}, {cores:.3g} with {usage.MARGIN - 1:.0%} on top"
 
 
 def resize(
@@ -114,6 +124,7 @@ def resize(
         message=_size_message(situation, winner, footing, found, (reason, final)),
         clamps=resizing.clamps(found),
         give_back=footing.give_back,
+        restarts=resizing.restarts(footing, final),
     )
 
 
@@ -150,8 +161,11 @@ def _size_message(
     failed = situation.memory.quarantine
     if failed and failed.active_at(situation.now_s) and failed.detail not in why:
         why.append(failed.detail)
+    if resizing.restarts(footing, final):
+        why.append("containers restart for it (resizePolicy RestartContainer), one pod at a time")
     refusals = sorted({pod.refusal for pod in footing.sizes.pods} - {""}) if footing.sizes else []
     if refusals:
         why.append(f"not raised, as not every pod may be resized: {refusals[0]}")
-    wish = _wish(situation, winner, found.plan)
+    by_usage = footing.resources.by_usage and found.plan is not None
+    wish = _used(situation) if by_usage else _wish(situation, winner, found.plan)
     return f"{reason} {move}: {'; '.join([wish, *why])}."

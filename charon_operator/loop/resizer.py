@@ -12,6 +12,7 @@ import asyncio
 import functools
 import logging
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Final
 
 from charon_operator import ports
@@ -25,7 +26,7 @@ from charon_operator.loop.snapshot import Snapshot
 from charon_operator.loop.teller import Teller
 from charon_operator.model.app import ChargedApp
 from charon_operator.model.decision import Resize
-from charon_operator.model.sizes import Sizes
+from charon_operator.model.sizes import Resizing, Sizes
 from charon_operator.model.workload import Workload
 from charon_operator.names import Reason
 from charon_operator.ports import WriteOutcome, WriteResult
@@ -120,13 +121,23 @@ class Resizer:
         try:
             async with asyncio.timeout(timeout_s), limit:
                 book.listed_at_s = self._clock.monotonic_s()
-                return await self._cluster.pods(app.target, container)
+                return self._stamped(book, await self._cluster.pods(app.target, container))
         except TimeoutError:
             _log.warning("app=%s pods were not listed within %.1f s", app.key, timeout_s)
         except Exception:
             # A fault of ours on one app stays with it.
             _log.exception("app=%s its pods could not be listed", app.key)
         return None
+
+    def _stamped(self, book: Book, sizes: Sizes | None) -> Sizes | None:
+        """Say since when pods have had all they were asked for: turns are too seldom to see it."""
+        if sizes is None:
+            return None
+        if book.resizing or any(pod.resizing is not Resizing.SETTLED for pod in sizes.sized):
+            book.settled_at_s = None
+        elif book.settled_at_s is None:
+            book.settled_at_s = self._clock.wall_s()
+        return replace(sizes, settled_at_s=book.settled_at_s)
 
     def _is_due(self, book: Book, now_s: float) -> bool:
         waits = now_s < book.listed_at_s + _LOOK_AGAIN_S or now_s < book.resizes.until_s
@@ -200,6 +211,7 @@ class Resizer:
     ) -> list[WriteResult]:
         app, results = book.app, list[WriteResult]()
         assert isinstance(app, ChargedApp)
+        book.settled_at_s = None
         for begin in range(0, len(writes), _AT_ONCE):
             if not self._holds(book, resize):
                 break

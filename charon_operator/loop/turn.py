@@ -174,8 +174,8 @@ def _resize_action(resize: Resize, now_s: float) -> Action:
     """The move in millicores, or in bytes where only memory moved."""
     start, to = resize.current or Size(), resize.final or Size()
     if start.cpu_m != to.cpu_m:
-        return Action(now_s, start.cpu_m or 0, to.cpu_m or 0)
-    return Action(now_s, start.memory_b or 0, to.memory_b or 0)
+        return Action(now_s, start.cpu_m or 0, to.cpu_m or 0, restarts=resize.restarts)
+    return Action(now_s, start.memory_b or 0, to.memory_b or 0, restarts=resize.restarts)
 
 
 def _answered(app: AppMemory, target: Workload) -> AppMemory:

@@ -173,6 +173,12 @@ class ChargedAppSpec(Wire):
             "resources.memory.usage must name one of the indicators",
             ".resources",
         ),
+        Rule(
+            "!has(self.resources) || !has(self.resources.cpu) || !has(self.resources.cpu.usage) || "
+            "self.indicators.exists(i, i.name == self.resources.cpu.usage)",
+            "resources.cpu.usage must name one of the indicators",
+            ".resources",
+        ),
         Rule("has(self.scaleTargetRef) != has(self.placement)", _ONE_WAY, ".scaleTargetRef"),
         Rule("has(self.replicas) != has(self.placement)", _BOUNDS, ".replicas"),
         Rule(
@@ -268,7 +274,7 @@ class ChargedAppSpec(Wire):
     @property
     def sizes_cpu(self) -> bool:
         """Whether what a pod serves follows from its size."""
-        return self.sized is not None and self.sized.cpu is not None
+        return self.sized is not None and self.sized.cpu is not None and not self.sized.by_usage
 
     @model_validator(mode="after")
     def _has_one_way_to_scale(self) -> Self:
@@ -300,11 +306,11 @@ class ChargedAppSpec(Wire):
                     f"objectives[{objective.name}].threshold.indicator names "
                     f"{objective.threshold.indicator!r}, which is not one of the indicators"
                 )
-        memory = self.resources and self.resources.memory
-        if memory and memory.usage not in known:
-            raise ValueError(
-                f"resources.memory.usage names {memory.usage!r}, which is not one of the indicators"
-            )
+        sized = self.resources
+        for part, bounds in (("cpu", sized and sized.cpu), ("memory", sized and sized.memory)):
+            if bounds and bounds.usage is not None and bounds.usage not in known:
+                field, name = f"resources.{part}.usage", bounds.usage
+                raise ValueError(f"{field} names {name!r}, which is not one of the indicators")
         return self
 
     @model_validator(mode="after")

@@ -97,6 +97,7 @@ class Resize:
         clamps: limits that changed the wish, in millicores or bytes.
         give_back: pods that cannot have what they were asked to take: they are set back to their
             actual size and then left alone.
+        restarts: containers restart for it.
     """
 
     decision_id: str
@@ -108,6 +109,7 @@ class Resize:
     message: str
     clamps: tuple[Clamp, ...] = ()
     give_back: tuple[str, ...] = ()
+    restarts: bool = False
 
     @property
     def moves(self) -> bool:

@@ -120,6 +120,7 @@ class Outcome:
         settling: pods asked for and not ready yet.
         resize: what size the pods should have; None for an app whose pods are not resized.
         placing: what its variants should be; None for an app without placement.
+        delays: by knob, how long its last moves took from write to effect, seconds.
     """
 
     key: Key
@@ -134,3 +135,4 @@ class Outcome:
     settling: int = 0
     resize: Resize | None = None
     placing: Placing | None = None
+    delays: Mapping[str, float] = field(default_factory=dict)

@@ -11,6 +11,7 @@ from typing import Any, Final
 from charon_operator.model import claim
 from charon_operator.model.claim import PlacingMemory, Written
 from charon_operator.model.decision import Demand
+from charon_operator.model.learnt import Learnt
 from charon_operator.model.quarantine import Lowering, Quarantine
 from charon_operator.model.reading import CLOCK_SKEW_S
 from charon_operator.model.sizes import Size
@@ -36,12 +37,19 @@ class Action:
     Attributes:
         stood_on: the target's generation under a write that was not answered, until the target
             shows what came of it; None once that is known.
+        restarts: containers restarted for it.
     """
 
     time_s: float
     start: int
     to: int
     stood_on: int | None = None
+    restarts: bool = False
+
+    @property
+    def disturbs(self) -> bool:
+        """Whether pods were taken away or made smaller, or containers restarted."""
+        return self.restarts or self.to < self.start
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +106,7 @@ class Knobs:
         failed: raising by this knob is quarantined, or was lately.
         lowering: the last one, while it is watched.
         undone: a lowering that was undone lately.
+        learnt: what pods use, how long moves take.
     """
 
     size: Size | None = None
@@ -106,6 +115,7 @@ class Knobs:
     failed: Quarantine | None = None
     lowering: Lowering | None = None
     undone: Quarantine | None = None
+    learnt: Learnt = field(default_factory=Learnt)
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,6 +239,7 @@ def _aged_knobs(knobs: Knobs, now_s: float) -> Knobs:
         failed=_held(knobs.failed, now_s),
         lowering=watched if watched and watched.time_s <= now_s else None,
         undone=_held(knobs.undone, now_s),
+        learnt=knobs.learnt.aged(now_s),
     )
 
 
@@ -314,6 +325,7 @@ def _dump_knobs(knobs: Knobs) -> dict[str, Any]:
         "failed": knobs.failed and list(astuple(knobs.failed)),
         "lowering": lowering and list(astuple(lowering)),
         "undone": knobs.undone and list(astuple(knobs.undone)),
+        **({"learnt": knobs.learnt.dump()} if knobs.learnt != Learnt() else {}),
     }
 
 
@@ -325,11 +337,14 @@ def _load_knobs(row: Mapping[str, Any]) -> Knobs:
         failed=row["failed"] and Quarantine(*row["failed"]),
         lowering=row["lowering"] and Lowering(*row["lowering"]),
         undone=row["undone"] and Quarantine(*row["undone"]),
+        learnt=Learnt.load(row["learnt"]) if "learnt" in row else Learnt(),
     )
 
 
-def _dump_action(action: Action) -> list[float | int]:
+def _dump_action(action: Action) -> list[Any]:
     made = [action.time_s, action.start, action.to]
+    if action.restarts:
+        return [*made, action.stood_on, True]
     return made if action.stood_on is None else [*made, action.stood_on]
 
 

@@ -103,7 +103,11 @@ class Lowering(Wire):
         description="Not lowered within this time after any change of ours.",
     )
     max_per_hour: int = Field(
-        default=20, ge=1, le=3600, strict=True, description="At most so many lowerings an hour."
+        default=20,
+        ge=1,
+        le=3600,
+        strict=True,
+        description="At most so many lowerings an hour, restarts for another size among them.",
     )
 
 
@@ -181,7 +185,8 @@ class Knobs(Wire):
         max_length=2,
         description=(
             "Which knob is asked first when more is needed, and which is moved when both cost the "
-            "same. One that is not named comes last."
+            "same. One that is not named comes last. One that was seen to be slow is not waited "
+            "for: both are raised."
         ),
         json_schema_extra={"x-kubernetes-list-type": "set"},
     )

@@ -1,10 +1,11 @@
-"""The second knob as the user writes it: bounds of CPU and memory, and what a pod serves at a size.
+"""The second knob as the user writes it: bounds of CPU and memory, and what a size follows from.
 
 Reads: the part `resources` of a ChargedApp. Gives: `Resources`. Never: a size that is applied
 unless the mode says InPlace.
 """
 
 import itertools
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import Final, Self
 
@@ -15,7 +16,10 @@ from charon_operator.model.wire import ItemName, ObjectName, Rule, Wire, rules
 
 _ORDERED: Final = "min must not be greater than max"
 _RISING: Final = "the points must rise in cpu and in capacity"
-_NEEDS_CURVE: Final = "curve is needed with mode InPlace and cpu"
+_NEEDS_CURVE: Final = "curve is needed with mode InPlace and cpu, unless sizing is Usage"
+_NEEDS_USAGE: Final = (
+    "cpu.usage is needed with sizing Usage: name the indicator that gives the cores one pod uses"
+)
 _NEEDS_ONE: Final = "cpu or memory is needed with mode InPlace"
 _QUANTITIES: Final = Rule("quantity(self.min).compareTo(quantity(self.max)) <= 0", _ORDERED, ".min")
 
@@ -34,13 +38,27 @@ class MemoryLowering(StrEnum):
     ALLOWED = "Allowed"
 
 
+class Sizing(StrEnum):
+    """What the CPU of a pod follows from."""
+
+    CURVE = "Curve"
+    USAGE = "Usage"
+
+
 class CpuBounds(Wire):
-    """Bounds of one pod's CPU."""
+    """Bounds of one pod's CPU, and what says how much is used."""
 
     model_config = rules(_QUANTITIES)
 
     min: CpuQuantity = Field(description='Never less than this, as "250m".')
     max: CpuQuantity = Field(description='Never more than this, as "4".')
+    usage: ItemName | None = Field(
+        default=None,
+        description=(
+            "Name of the indicator that gives the cores one pod uses: of the busiest, or on "
+            "average. Needed with sizing Usage."
+        ),
+    )
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
@@ -87,7 +105,16 @@ class Resources(Wire):
             _NEEDS_ONE,
             ".mode",
         ),
-        Rule("self.mode != 'InPlace' || !has(self.cpu) || has(self.curve)", _NEEDS_CURVE),
+        Rule(
+            "self.mode != 'InPlace' || !has(self.cpu) || self.sizing == 'Usage' || has(self.curve)",
+            _NEEDS_CURVE,
+        ),
+        Rule(
+            "self.mode != 'InPlace' || self.sizing != 'Usage' || !has(self.cpu) || "
+            "has(self.cpu.usage)",
+            _NEEDS_USAGE,
+            ".cpu",
+        ),
         Rule(
             "!has(self.curve) || ("
             "self.curve.map(p, quantity(p.cpu).asApproximateFloat()).isSorted() && "
@@ -108,13 +135,21 @@ class Resources(Wire):
     cpu: CpuBounds | None = Field(
         default=None, description="Bounds of a pod's CPU. Without it CPU is left alone."
     )
+    sizing: Sizing = Field(
+        default=Sizing.CURVE,
+        description=(
+            "What a pod's CPU follows from. Curve: the load, by what a pod serves at a size; both "
+            "knobs serve one demand. Usage: what pods use 90 % of the time, over about a day, and "
+            "15 % more; replicas alone serve the demand."
+        ),
+    )
     curve: list[CurvePoint] | None = Field(
         default=None,
         min_length=2,
         max_length=16,
         description=(
             "What one pod serves at a size, as measured: straight lines between the points, no "
-            "more than the last. Needed with cpu."
+            "more than the last. Needed with cpu, unless sizing is Usage."
         ),
         json_schema_extra={"x-kubernetes-list-type": "atomic"},
     )
@@ -134,12 +169,25 @@ class Resources(Wire):
         """Whether pods are resized."""
         return self.mode is ResizeMode.IN_PLACE
 
+    @property
+    def by_usage(self) -> bool:
+        """Whether CPU follows what pods use, and not the load."""
+        return self.sizing is Sizing.USAGE
+
+    @property
+    def points(self) -> Sequence[CurvePoint]:
+        """The curve that CPU follows; empty where it follows something else."""
+        return () if self.by_usage else self.curve or ()
+
     @model_validator(mode="after")
     def _complete(self) -> Self:
         if self.acts and self.cpu is None and self.memory is None:
             raise ValueError(_NEEDS_ONE)
-        if self.acts and self.cpu is not None and self.curve is None:
-            raise ValueError(_NEEDS_CURVE)
+        if self.acts and self.cpu is not None:
+            if self.by_usage and self.cpu.usage is None:
+                raise ValueError(_NEEDS_USAGE)
+            if not self.by_usage and self.curve is None:
+                raise ValueError(_NEEDS_CURVE)
         for low, high in itertools.pairwise(self.curve or ()):
             if low.cpu >= high.cpu or low.capacity >= high.capacity:
                 raise ValueError(_RISING)

@@ -90,11 +90,14 @@ class Sizes:
     Attributes:
         template: size of the container in the pod template: pods are born with it.
         problem: why the container cannot be sized at all (absent, nothing set), else empty.
+        settled_at_s: when pods were first seen to have all they were asked for since we last
+            asked (s since 1970); None where they have not, or nobody looked in between.
     """
 
     template: Size
     pods: tuple[SizedPod, ...] = ()
     problem: str = ""
+    settled_at_s: float | None = None
 
     @property
     def sized(self) -> tuple[SizedPod, ...]:

@@ -265,6 +265,8 @@ def outcome_to_json(outcome: Outcome) -> Json:
         found["resize"] = resize_to_json(outcome.resize)
     if outcome.placing is not None:
         found["placing"] = placing_to_json(outcome.placing)
+    if outcome.delays:
+        found["delays"] = dict(outcome.delays)
     return found
 
 
@@ -283,6 +285,8 @@ def resize_to_json(resize: Resize) -> Json:
         found["clamps"] = [_clamp(clamp) for clamp in resize.clamps]
     if resize.give_back:
         found["giveBack"] = list(resize.give_back)
+    if resize.restarts:
+        found["restarts"] = True
     return found
 
 
@@ -300,6 +304,7 @@ def resize_from_json(row: Mapping[str, Any]) -> Resize:
             Clamp(c["limit"], c["before"], c["after"], c["detail"]) for c in row.get("clamps") or ()
         ),
         give_back=tuple(row.get("giveBack") or ()),
+        restarts=row.get("restarts", False),
     )
 
 

@@ -197,6 +197,7 @@ class _Apps(registry.Collector):
 
 _INDICATOR: Final = (*_APP, "indicator")
 _OBJECTIVE: Final = (*_APP, "objective")
+_KNOB: Final = (*_APP, "knob")
 _FAMILIES: Final[Mapping[Metric, tuple[str, tuple[str, ...]]]] = {
     Metric.DESIRED_REPLICAS: ("Replicas wanted, after limits.", _APP),
     Metric.RAW_REPLICAS: ("Replicas that the control law asked for, before limits.", _APP),
@@ -224,6 +225,7 @@ _FAMILIES: Final[Mapping[Metric, tuple[str, tuple[str, ...]]]] = {
         "1: pods are not made larger for a while, as the last time failed.",
         (*_APP, "reason"),
     ),
+    Metric.ACTUATION: ("From a raise to its effect, median of the last ones, by knob.", _KNOB),
     Metric.INDICATOR_VALUE: ("Value of an indicator, in its own unit.", _INDICATOR),
     Metric.INDICATOR_AGE: ("Age of the oldest sample that a value stands on.", _INDICATOR),
     Metric.INDICATOR_MISSING: ("1: an indicator has no usable value.", (*_INDICATOR, "reason")),
@@ -258,6 +260,8 @@ def _samples(view: View, now_s: float) -> Iterator[tuple[Metric, list[str], floa
     yield from _limited(decision.knob.capitalize(), decision.clamps, app)
     yield from _sizes(view, app)
     yield from _variants(view, app)
+    for knob, seconds in outcome.delays.items():
+        yield Metric.ACTUATION, [*app, knob], seconds
     for name, one in facts.readings.items():
         if isinstance(one, Reading):
             yield Metric.INDICATOR_VALUE, [*app, name], one.value

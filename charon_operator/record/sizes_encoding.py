@@ -29,7 +29,7 @@ def sizes_from_json(row: Mapping[str, Any]) -> Sizes:
         )
         for pod in row["pods"]
     )
-    return Sizes(template, pods, row["problem"])
+    return Sizes(template, pods, row["problem"], row.get("settledAt"))
 
 
 def sizes_to_json(sizes: Sizes) -> Json:
@@ -45,7 +45,8 @@ def sizes_to_json(sizes: Sizes) -> Json:
         }
         for pod in sizes.pods
     ]
-    return {"template": size_to_json(sizes.template), "pods": pods, "problem": sizes.problem}
+    found = {"template": size_to_json(sizes.template), "pods": pods, "problem": sizes.problem}
+    return found if sizes.settled_at_s is None else {**found, "settledAt": sizes.settled_at_s}
 
 
 def size_to_json(size: Size | None) -> list[int | None] | None:

@@ -25,6 +25,15 @@ _PLAYED = ["curl", "systemctl", "nvidia-smi", "nvidia-ctk", "id", "uname", "npro
 # Small tools of the host, whose arguments others on it can read while they run.
 _SMALL = ["awk", "cat", "chmod", "cmp", "cut", "env", "find", "grep", "head", "mkdir", "mv", "od"]
 _SMALL += ["rm", "sed", "sh", "sha256sum", "sort", "stat", "tar", "tr"]
+_SMALL_TOOL = """#!/bin/bash
+line=$(printf '%q ' {name} "$@")
+printf '%s\\n' "$line" >>"$WORLD/small"
+if [ -e "$WORLD/kill-small" ] && ! /bin/grep -sqxF -- "$line" "$WORLD/broken"; then
+    printf '%s\\n' "$line" >>"$WORLD/broken"
+    kill -KILL 0
+fi
+exec {real} "$@"
+"""
 # What differs from run to run: random, or a hash of what is random.
 _RANDOM = ("token", "agent-token", "k3s.applied", "k3s-agent.applied")
 
@@ -193,13 +202,11 @@ class Host:
         return {str(path): (status.st_ino, status.st_mtime_ns) for path, status in told.items()}
 
     def record_every_command(self) -> None:
-        """Records the arguments of the host's small tools too."""
+        """Records the arguments of the host's small tools too; each kills the run once if told."""
         for name in _SMALL:
             real = shutil.which(name, path="/usr/bin:/bin")
             wrapper = self.programs / name
-            wrapper.write_text(
-                f'#!/bin/bash\nprintf "%q " {name} "$@" >>"$WORLD/small"\nexec {real} "$@"\n'
-            )
+            wrapper.write_text(_SMALL_TOOL.format(name=name, real=real))
             wrapper.chmod(0o755)
 
 

@@ -103,11 +103,13 @@ def scraping(bed: testbed.Access, folder: Path) -> Iterator[None]:
     token.write_text(bed.kubectl("create", "token", "alloy", "--namespace=monitoring"))
     [mimir] = [pod for pod in pods if pod["metadata"]["name"] == "mimir-0"]
     url = f"http://{mimir['status']['podIP']}:8080"
-    ports = sockets.Reservation()
     config = scraper.agent_config(alloy(), folder, url, token)
-    with scraper.running(folder, config, ports.port("agent")):
-        yield
-    ports.release()
+    ports = sockets.Reservation()
+    try:
+        with scraper.running(folder, config, ports.port("agent")):
+            yield
+    finally:
+        ports.release()
 
 
 def mimir(bed: testbed.Access, query: str) -> list[dict[str, str]]:
@@ -157,6 +159,8 @@ def test_install_when_the_host_is_bare_then_verify_is_green_and_again_changes_no
         # The kubelet's own figures of the pod that keeps them.
         assert mimir(bed, 'container_memory_working_set_bytes{pod="mimir-0"}')
     assert releases(bed) == dict.fromkeys(_CHARTS, "1")
+    boards = bed.kubectl("get", "configmaps", "-A", "-l", "grafana_dashboard=1", "-o", "name")
+    assert len(boards.split()) == len(list((chart.CHART / "dashboards").iterdir()))
     host.log()
     before, files_before = state(bed), files(host)
     again = host.succeed("server", "stack", "operator")

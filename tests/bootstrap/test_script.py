@@ -13,7 +13,9 @@ from tests.bootstrap.host import ALL, BOOTSTRAP, Host
 _SCRIPTS = [BOOTSTRAP / "charon-bootstrap", *sorted((BOOTSTRAP / "steps").iterdir())]
 
 
-@pytest.mark.skipif(not shutil.which("shellcheck"), reason="shellcheck is not here")
+@pytest.mark.skipif(
+    not shutil.which("shellcheck"), reason="shellcheck is not here: `apt install shellcheck`"
+)
 def test_scripts_have_nothing_for_shellcheck() -> None:
     player = Path(__file__).parent / "stand_in.bash"
     subprocess.run(["shellcheck", *_SCRIPTS, player], check=True, timeout=100)

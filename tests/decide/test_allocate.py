@@ -200,16 +200,6 @@ def test_where_gpus_are_short_fewer_and_dearer_pods_reach_what_many_cannot(
         assert (found.reason, found.counts) == (GrantReason.ENOUGH, {"fp32": 0, "fp16": 2})
 
 
-def test_a_mix_fits_where_a_pod_of_the_app_itself_holds_the_only_node_of_another() -> None:
-    stock = gpus.stock(gpus.node("a", "A100", gpu=1), gpus.node("t", "T4", gpu=1))
-    ways = (
-        gpus.variant("any", ONE, 300.0, 1.0, 0.9),
-        gpus.variant("a100", gpus.need("A100", gpu=1), 300.0, 2.0, 1.0),
-    )
-    one = claim("app", 400, variants=ways, held={"any": ("a", "t")}, quality=0.95)
-    assert shared(stock, one)["app"].counts == {"any": 1, "a100": 1}
-
-
 def test_room_is_made_on_one_node_where_the_pods_are_worth_least() -> None:
     stock = gpus.stock(gpus.node("a", gpu=2), gpus.node("b", gpu=2))
     claims = [
@@ -286,7 +276,12 @@ def ratio(seed: int) -> float:
 
 
 def test_greedy_allocation_is_near_the_best_there_is() -> None:
-    """Of these 400, 382 are the best; the mean is 0.989, the worst 0.5 of it."""
+    """Of these 400, 381 are the best; the mean is 0.989, the worst 0.5 of it.
+
+    Worst are clusters where a pod that is there, and could run elsewhere, holds the only node that
+    another could run on: pods are not moved. A plan that needs one of them gone and not another is
+    none, as its controller takes which it likes: it would be asked for and taken back in turns.
+    """
     found = [ratio(seed) for seed in range(400)]
     assert max(found) <= 1 + 1e-9
     assert statistics.mean(found) >= 0.98

@@ -57,7 +57,7 @@ def test_pods_that_may_not_be_resized_are_made_up_for_by_replicas() -> None:
 def test_size_that_is_put_off_is_waited_for_first() -> None:
     known, _, resize = decided(facts(2, 60.0, 1000.0, pods(2)), 1000.0)
     known = wrote(known, resize, 1000.0)
-    _, outcome, resize = decided(facts(2, 60.0, 1059.0, deferred(1000.0)), 1059.0, known)
+    _, outcome, resize = decided(facts(2, 60.0, 1029.0, deferred(1000.0)), 1029.0, known)
     assert (resize.give_back, cpu(resize), outcome.decision.final) == ((), 600, 2)
 
 

@@ -1,6 +1,7 @@
 """The turn of apps with variants, played against a scheduler that places what fits."""
 
 import json
+import random
 from typing import Any
 
 import pytest
@@ -458,3 +459,38 @@ def _judge(fact: AppFacts, outcome: Outcome, knows_supply: bool) -> None:
     for other in ("app-0", "app-1", "app-2"):
         said = found.message + outcome.decision.message
         assert other == fact.app.key.name or other not in said
+
+
+def crowded(chance: random.Random) -> Stage:
+    """Up to three apps of variants, without minima, for GPUs of two products."""
+    sizes = [chance.choice([1, 2, 4, 8]) for _ in range(chance.randint(1, 4))]
+    nodes = [gpus.node(f"n{n}", chance.choice(["A100", "T4"]), gpu=size)
+             for n, size in enumerate(sizes)]  # fmt: skip
+    play = Stage(*nodes)
+    for number in range(chance.randint(1, 3)):
+        ways, needs, has = [], {}, {}
+        for place in range(chance.randint(1, 3)):
+            name = f"v{place}"
+            capacity, cost = chance.choice(["100", "300", "600", "1200"]), chance.choice("128")
+            ways.append(variant(name, capacity, cost, most=chance.randint(1, 6)))
+            needs[name] = gpus.need(chance.choice(["", "A100", "T4"]), gpu=chance.choice([1, 1, 2]))
+            has[name] = chance.choice([0, 0, 1, 2])
+        chosen = stage.app(
+            *ways,
+            name=f"app-{number}",
+            priority=chance.choice([5, 10, 20]),
+            minDwellSeconds=chance.choice([0, 60]),
+        )
+        play.enter(chosen, chance.choice([100.0, 500.0, 900.0, 2000.0, 4000.0]), has, needs=needs)
+    return play
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_a_demand_that_stays_comes_to_rest(seed: int) -> None:
+    play = crowded(random.Random(seed))
+    for _ in range(40):
+        play.turn()
+    rests = dict(play.asked)
+    for _ in range(8):
+        play.turn()
+        assert play.asked == rests

@@ -22,6 +22,12 @@ ROWS: list[Row] = [
         "resources.memory.usage must name one of the indicators",
         "spec",
     ),
+    app(
+        "B9 a usage of CPU that is no indicator",
+        put(f"{_SIZE}.cpu.usage", "cores"),
+        "resources.cpu.usage must name one of the indicators",
+        "spec",
+    ),
     # B10: sizes
     *(
         app(f"B10 CPU of {text!r}", put(f"{_SIZE}.cpu.max", text), _CPU, f"{_SIZE}.cpu.max")
@@ -61,6 +67,28 @@ ROWS: list[Row] = [
     app("B10 nothing but a container", put(_SIZE, {"container": "app"}), None, None),
     app(
         "B10 CPU without a curve", drop(_POINTS), "curve is needed with mode InPlace and cpu", _SIZE
+    ),
+    app(
+        "B10 CPU by usage without a curve",
+        both(
+            drop(_POINTS),
+            put(f"{_SIZE}.sizing", "Usage"),
+            put(f"{_SIZE}.cpu.usage", "queued"),
+        ),
+        None,
+        None,
+    ),
+    app(
+        "B10 CPU by a usage that nothing gives",
+        put(f"{_SIZE}.sizing", "Usage"),
+        "cpu.usage is needed with sizing Usage: name the indicator",
+        _SIZE,
+    ),
+    app(
+        "B10 a sizing of no such kind",
+        put(f"{_SIZE}.sizing", "Luck"),
+        "Unsupported value",
+        f"{_SIZE}.sizing",
     ),
     app(
         "B10 a curve of one point",

@@ -1,5 +1,6 @@
 """The scripts of .ci on a made-up project: exit codes, what is left behind, an end by signal."""
 
+import contextlib
 import os
 import shutil
 import signal
@@ -21,7 +22,9 @@ def test_script_is_bash_that_parses_and_is_executable(script: Path) -> None:
     subprocess.run(["bash", "-n", script], check=True, timeout=30)
 
 
-@pytest.mark.skipif(not shutil.which("shellcheck"), reason="shellcheck is not here")
+@pytest.mark.skipif(
+    not shutil.which("shellcheck"), reason="shellcheck is not here: `apt install shellcheck`"
+)
 def test_scripts_have_nothing_for_shellcheck() -> None:
     subprocess.run(["shellcheck", "--severity=warning", *SCRIPTS], check=True, timeout=60)
 
@@ -38,6 +41,26 @@ def project(folder: Path, recipe: str) -> Path:
 def test_exit_code_is_that_of_make_test(tmp_path: Path, recipe: str, code: int) -> None:
     done = subprocess.run([project(tmp_path, recipe)], timeout=60, capture_output=True)
     assert done.returncode == code, done.stderr
+
+
+def test_what_a_bare_machine_lacks_is_installed(tmp_path: Path) -> None:
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    # All that this machine has but for one tool, and a package manager that only notes its orders.
+    for folder in os.get_exec_path():
+        for path in Path(folder).iterdir() if Path(folder).is_dir() else ():
+            if path.name not in ("shellcheck", "apt-get", "sudo"):
+                with contextlib.suppress(FileExistsError):
+                    (programs / path.name).symlink_to(path)
+    (programs / "apt-get").write_text(f'#!/bin/sh\necho "$@" >>{tmp_path}/asked\n')
+    (programs / "sudo").write_text('#!/bin/sh\nexec "$@"\n')
+    for name in ("apt-get", "sudo"):
+        (programs / name).chmod(0o755)
+    environment = {**os.environ, "PATH": str(programs)}
+    subprocess.run([project(tmp_path, "true")], check=True, timeout=60, env=environment)
+    update, install = (tmp_path / "asked").read_text().splitlines()
+    assert update == "update -qq"
+    assert install.split()[-1] == "shellcheck"
 
 
 def test_what_is_left_running_fails_the_run_and_is_ended(tmp_path: Path) -> None:
