@@ -1,6 +1,7 @@
 """A node that is full: neither a deadlocked change of variants nor pods that wait for ever."""
 
 import itertools
+import json
 
 import pytest
 
@@ -8,7 +9,7 @@ from charon_operator.names import GrantReason, Reason, Shortage
 from tests.gpu_bed import template
 from tests.placement import manifests
 from tests.placement.manifests import SET_POINT, Variant
-from tests.placement.stage import Ground
+from tests.placement.stage import App, Ground
 from tests.testbed_fixtures import wait_until
 
 pytestmark = pytest.mark.testbed
@@ -70,9 +71,23 @@ def test_gpu_that_somebody_grabs_on_the_way_is_not_waited_for(ground: Ground) ->
     app.wait_feasible("True", GrantReason.ENOUGH)
 
 
+def admit(app: App) -> None:
+    """Somebody lets its pods in."""
+    body = json.dumps({"spec": {"schedulingGates": None}})
+    for name in app.waiting():
+        app.stage.bed.kubectl("patch", "pod", name, "-n", app.namespace, f"--patch={body}")
+
+
 def test_pods_that_find_no_place_are_rolled_back_and_tried_again(ground: Ground) -> None:
-    """What the inventory cannot see: a rule between pods, and a quota."""
-    ground.node(4)
+    """What the inventory cannot see: a rule between pods, and a quota.
+
+    Pods that wait to be admitted have not failed, however long it takes.
+    """
+    ground.node(5)
+    gate = [{"name": "example.com/queue"}]
+    held_back = Variant("gpu", template(product=ground.product, schedulingGates=gate))
+    gated = ground.app("gated", held_back, load=100)
+    gated.wait_asked(gpu=1)
     apart = template(product=ground.product)
     apart["spec"]["affinity"]["podAntiAffinity"] = ALONE
     alone = ground.app("alone", Variant("gpu", apart), load=100)
@@ -91,6 +106,12 @@ def test_pods_that_find_no_place_are_rolled_back_and_tried_again(ground: Ground)
     for app in (alone, refused):
         app.wait_ready(gpu=1)
         assert not app.waiting()
+    # It waited before they did.
+    assert (gated.asked(), len(gated.waiting())) == ({"gpu": 1}, 1)
+    assert Reason.ROLLED_BACK not in [one["reason"] for one in gated.status()["conditions"]]
+    admit(gated)
+    gated.wait_ready(gpu=1)
+    gated.wait_feasible("True", GrantReason.ENOUGH)
     # Both get what they want at the second try, which comes by itself.
     ground.node(1)
     refused.apply(manifests.quota(2))
