@@ -22,10 +22,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
+from charon_operator.decide import room
 from charon_operator.decide.claims import Grant, Party, Turns, grant
 from charon_operator.decide.inventory import Stock
 from charon_operator.decide.mix import Mix
-from charon_operator.model.claim import Claim, Counts, Variant
+from charon_operator.model.claim import Claim, Variant
 from charon_operator.model.placing import Supply
 from charon_operator.model.workload import Key
 
@@ -33,9 +34,6 @@ from charon_operator.model.workload import Key
 _PROTECTED: Final = 1e9
 # So much more than the pods it replaces must a pod be worth.
 _MARGIN: Final = 0.1
-# What all that the dearest pod takes up is charged for, in its cost: where room is short, mixes of
-# fewer pods are worth more than they save.
-_RENTS: Final = (0.0, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 25.6)
 
 
 def allocate(claims: Sequence[Claim], stock: Stock, now_s: float) -> dict[Key, Grant]:
@@ -119,20 +117,15 @@ class _Round:
 
     def _hope_on(self, party: Party, empty: Stock) -> None:
         for one in party.variants:
-            fits = _elsewhere(party, one, empty) + sum(
+            fits = room.elsewhere(party, one, empty) + sum(
                 empty.room(node, one.need.requests) for node in empty.candidates(one.need)
             )
             party.most[one.name] = min(one.most, fits)
-        party.ask = self._wish(party)
-        if party.ask is not None and _missed(party, party.ask, empty):
-            party.ask = _anew(party, empty)
-        while party.ask is not None and (missed := _missed(party, party.ask, empty)):
+        party.ask = room.choose(party, empty, self._now_s)
+        while party.ask is not None and (missed := room.missed(party, party.ask, empty)):
             party.most.update(missed)
-            party.ask = self._wish(party)
+            party.ask = party.wish(self._now_s)
         party.in_reach = party.ask is not None and party.ask.reaches
-
-    def _wish(self, party: Party) -> Mix | None:
-        return party.wish(self._now_s)
 
     def _fall_back(self, party: Party, refused: Variant) -> None:
         """Ask for another mix: one in place of what the app has, if it fits, else one with less."""
@@ -145,7 +138,7 @@ class _Round:
                 continue
             return
         party.most[refused.name] = len(party.pods[refused.name])
-        party.ask = self._wish(party)
+        party.ask = party.wish(self._now_s)
         self._free(party)
 
     def _instead(self, party: Party) -> Mix | None:
@@ -153,11 +146,10 @@ class _Round:
         held = [(node, name) for name, nodes in party.pods.items() for node in nodes]
         for node, name in held:
             self._stock.put(node, party.by_name[name].need.requests, -1)
-        found = _anew(party, self._stock)
-        fits = found is not None and found.reaches and not _missed(party, found, self._stock)
+        found = room.instead(party, self._stock)
         for node, name in held:
             self._stock.put(node, party.by_name[name].need.requests)
-        return found if fits else None
+        return found
 
     def _free(self, party: Party) -> None:
         """Give up what the app has no use for, unless it gives up nothing now."""
@@ -250,41 +242,6 @@ class _Round:
                 if name in lacks:
                     lacks[name] -= amount
         return worth, taken
-
-
-def _anew(party: Party, stock: Stock) -> Mix | None:
-    """The cheapest mix, as if the app had nothing; where it does not fit, one of less room."""
-    cheapest = party.wish_anew()
-    for rent in _RENTS:
-        found = party.wish_anew(rent)
-        if found is None or not found.reaches:
-            break
-        if not _missed(party, found, stock):
-            return found
-    return cheapest
-
-
-def _missed(party: Party, ask: Mix, empty: Stock) -> Counts:
-    """The first variant of which not all replicas fit when the app is alone, and how many do."""
-    placed: list[tuple[str, Variant]] = []
-    missed = {}
-    for one in party.variants:
-        there = min(ask.counts[one.name], _elsewhere(party, one, empty))
-        nodes = [empty.place(one.need) for _ in range(ask.counts[one.name] - there)]
-        found = [node for node in nodes if node]
-        placed += [(node, one) for node in found]
-        if len(found) < len(nodes):
-            missed = {one.name: there + len(found)}
-            break
-    for node, one in placed:
-        empty.put(node, one.need.requests, -1)
-    return missed
-
-
-def _elsewhere(party: Party, one: Variant, stock: Stock) -> int:
-    """Pods that run where new ones would not go, as on a node that was cordoned since."""
-    where = stock.candidates(one.need)
-    return sum(node not in where for node in party.pods[one.name])
 
 
 def _is_spare(pod: _Pods, taken: Sequence[_Pods]) -> bool:

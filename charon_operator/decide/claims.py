@@ -101,25 +101,45 @@ class Party:
 
         It grows from what the app is on its way to, else from what it has.
         """
-        claim = self.claim
+        claim, kept = self.claim, self._kept
         if self.wanted is None:
             return None
-        aim = Aim(self.wanted, claim.quality)
-        kept = self.counts if claim.goal is None else claim.goal
-        return mix.chosen(self._within, aim, kept, claim.since_s, now_s, claim.patience)
+        return mix.chosen(self._within, self._aim, kept, claim.since_s, now_s, claim.patience)
 
-    def wish_anew(self, rent: float = 0.0) -> Mix | None:
-        """The cheapest mix within its hopes, as if the app had nothing.
+    def grown(self) -> Mix:
+        """The cheapest mix within its hopes with all that it is on its way to."""
+        return mix.grown(self._within, self._aim, self._kept)
+
+    def reaching(self, aim: Aim, rents: Mapping[str, float]) -> Mix | None:
+        """The cheapest mix within its hopes that reaches an aim, as if the app had nothing.
 
         Args:
-            rent: of the room that the largest pod takes, as a share of the dearest one's cost.
+            aim: what is asked of it.
+            rents: of a replica of each variant, beyond its cost.
         """
-        if self.wanted is None:
-            return None
-        aim = Aim(self.wanted, self.claim.quality)
-        unit = rent * (max(one.cost for one in self.variants) or 1.0) / max(self.size.values())
-        charged = [replace(one, cost=one.cost + unit * self.size[one.name]) for one in self._within]
-        return mix.mix(self.variants, mix.cheapest(charged, aim).counts, aim)
+        charged = [replace(one, cost=one.cost + rents[one.name]) for one in self._within]
+        return mix.reaching(charged, aim)
+
+    def measured(self, counts: Counts) -> Mix:
+        """What replicas amount to for what it wants."""
+        return mix.mix(self.variants, counts, self._aim)
+
+    def saves(self, best: Mix, kept: Mix) -> bool:
+        """Whether a mix is so much cheaper that the other is left for it."""
+        return mix.saves(best, kept, self.claim.patience)
+
+    @property
+    def on_its_way(self) -> Mix:
+        """What it is on its way to, else what it has."""
+        return self.measured(self._kept)
+
+    @property
+    def _kept(self) -> Counts:
+        return self.counts if self.claim.goal is None else self.claim.goal
+
+    @property
+    def _aim(self) -> Aim:
+        return Aim(self.wanted or 0.0, self.claim.quality)
 
     @property
     def _within(self) -> list[Variant]:

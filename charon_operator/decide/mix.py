@@ -71,10 +71,13 @@ def cheapest(variants: Sequence[Variant], aim: Aim) -> Mix:
 
     Where no mix has the quality, as minima stand against it, it is the minima.
     """
+    return reaching(variants, aim) or mix(variants, _nearest(variants, aim), aim)
+
+
+def reaching(variants: Sequence[Variant], aim: Aim) -> Mix | None:
+    """The cheapest mix that reaches the aim; None where none does."""
     found = _Search(variants, aim).cheapest()
-    if found is None:
-        found = _nearest(variants, aim)
-    return mix(variants, found, aim)
+    return None if found is None else mix(variants, found, aim)
 
 
 def chosen(
@@ -98,18 +101,27 @@ def chosen(
         now_s: seconds since 1970; a change that is not known counts as made now.
         patience: what stands against moving.
     """
-    grown = [
-        replace(one, least=max(one.least, min(one.most, current.get(one.name, 0))))
-        for one in variants
-    ]
-    kept = cheapest(grown, aim)
+    kept = grown(variants, aim, current)
     if kept.reaches and (since_s is None or now_s - since_s < patience.dwell_s):
         return kept
     best = cheapest(variants, aim)
     if not kept.reaches:
         return best if _nearness(best, aim) > _nearness(kept, aim) else kept
-    saves = best.cost <= kept.cost * (1 - patience.saving) and best.cost < kept.cost
-    return best if saves else kept
+    return best if saves(best, kept, patience) else kept
+
+
+def grown(variants: Sequence[Variant], aim: Aim, current: Counts) -> Mix:
+    """The cheapest mix with all that is there."""
+    least = [
+        replace(one, least=max(one.least, min(one.most, current.get(one.name, 0))))
+        for one in variants
+    ]
+    return cheapest(least, aim)
+
+
+def saves(best: Mix, kept: Mix, patience: Patience) -> bool:
+    """Whether it is so much cheaper that what is there is left for it."""
+    return best.cost <= kept.cost * (1 - patience.saving) and best.cost < kept.cost
 
 
 def _nearness(found: Mix, aim: Aim) -> tuple[bool, float]:

@@ -88,7 +88,7 @@ def charged_app(name: str, variants: tuple[Variant, ...], wish: Wish) -> dict[st
     indicators = [
         {
             "name": role,
-            "query": f'sum({metric}{{app="$name"}})',
+            "query": f'sum({metric}{{app=~"$target"}})',
             "maxSampleAgeSeconds": _MAX_AGE_S,
         }
         for role, metric in METRICS.items()

@@ -81,6 +81,12 @@ class Stage:
             self._running.stop()
             self._running = None
 
+    def kill(self) -> None:
+        """Ends it at once, with what it remembers."""
+        if self._running is not None:
+            self._running.kill()
+            self._running = None
+
     def rows(self, kind: str) -> list[dict[str, Any]]:
         """Rows of the operator's journal."""
         whole, _, _ = self.journal.read_text().rpartition("\n")
@@ -113,16 +119,19 @@ class App:
 
     def load(self, arrivals: float, queued: float = CALM) -> None:
         """Sets what arrives, units a second, and what has queued."""
-        labels = {"namespace": self.namespace, "app": self.name}
         told = {"arrivals": arrivals, "backlog": queued}
         for role, metric in METRICS.items():
-            self.stage.exporter.set(metric, labels, told[role])
+            self.stage.exporter.set(metric, self._labels, told[role])
 
     def go_dark(self) -> None:
         """Nothing tells of the load any more."""
-        labels = {"namespace": self.namespace, "app": self.name}
         for metric in METRICS.values():
-            self.stage.exporter.drop(metric, labels)
+            self.stage.exporter.drop(metric, self._labels)
+
+    @property
+    def _labels(self) -> dict[str, str]:
+        """Any of its workloads may tell of the load."""
+        return {"namespace": self.namespace, "app": list(self.variants)[-1]}
 
     # What is there.
 

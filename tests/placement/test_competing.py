@@ -46,8 +46,10 @@ def test_minima_first_then_by_gain_and_each_is_told_why(ground: Ground) -> None:
     # Within its objective it is not robbed, however strong the other is.
     amber.load(300)
     assert "100 of 300" in amber.wait_feasible("False", Shortage.BUSY_NOW)
+    moved = len(amber.history() + beryl.history())
     amber.wait_turns(5)
     assert (amber.asked(), beryl.asked()) == ({"gpu": 1}, {"gpu": 3})
+    assert len(amber.history() + beryl.history()) == moved
 
     # Once it is not, it gives way to the larger gain, and is told so.
     beryl.load(300, queued=SET_POINT + 1)

@@ -1,6 +1,7 @@
 """A node that is full: neither a deadlocked change of variants nor pods that wait for ever."""
 
 import itertools
+import json
 
 import pytest
 
@@ -8,7 +9,7 @@ from charon_operator.names import GrantReason, Reason, Shortage
 from tests.gpu_bed import template
 from tests.placement import manifests
 from tests.placement.manifests import SET_POINT, Variant
-from tests.placement.stage import Ground
+from tests.placement.stage import App, Ground
 from tests.testbed_fixtures import wait_until
 
 pytestmark = pytest.mark.testbed
@@ -36,6 +37,10 @@ def test_swap_where_no_gpu_is_free_breaks_before_it_makes(ground: Ground) -> Non
     app.load(200, queued=SET_POINT + 100)
     app.wait_ready(fp32=0, fp16=2)
     app.load(200)
+    # In the middle of the way back its next life goes on from what is there.
+    wait_until(lambda: app.asked()["fp16"] == 1, "the first step back")
+    ground.stage.kill()
+    ground.stage.start()
     app.wait_ready(fp32=2, fp16=0)
     history = app.history()
     # One replica at a time, and never more than there are GPUs.
@@ -66,9 +71,23 @@ def test_gpu_that_somebody_grabs_on_the_way_is_not_waited_for(ground: Ground) ->
     app.wait_feasible("True", GrantReason.ENOUGH)
 
 
+def admit(app: App) -> None:
+    """Somebody lets its pods in."""
+    body = json.dumps({"spec": {"schedulingGates": None}})
+    for name in app.waiting():
+        app.stage.bed.kubectl("patch", "pod", name, "-n", app.namespace, f"--patch={body}")
+
+
 def test_pods_that_find_no_place_are_rolled_back_and_tried_again(ground: Ground) -> None:
-    """What the inventory cannot see: a rule between pods, and a quota."""
-    ground.node(4)
+    """What the inventory cannot see: a rule between pods, and a quota.
+
+    Pods that wait to be admitted have not failed, however long it takes.
+    """
+    ground.node(5)
+    gate = [{"name": "example.com/queue"}]
+    held_back = Variant("gpu", template(product=ground.product, schedulingGates=gate))
+    gated = ground.app("gated", held_back, load=100)
+    gated.wait_asked(gpu=1)
     apart = template(product=ground.product)
     apart["spec"]["affinity"]["podAntiAffinity"] = ALONE
     alone = ground.app("alone", Variant("gpu", apart), load=100)
@@ -83,9 +102,16 @@ def test_pods_that_find_no_place_are_rolled_back_and_tried_again(ground: Ground)
         app.wait_asked(gpu=2)
     said = {app: app.wait_feasible("False", Reason.ROLLED_BACK) for app in (alone, refused)}
     assert "exceeded quota" in said[refused]
+    assert all("tried again 20 s after" in words for words in said.values())
     for app in (alone, refused):
         app.wait_ready(gpu=1)
         assert not app.waiting()
+    # It waited before they did.
+    assert (gated.asked(), len(gated.waiting())) == ({"gpu": 1}, 1)
+    assert Reason.ROLLED_BACK not in [one["reason"] for one in gated.status()["conditions"]]
+    admit(gated)
+    gated.wait_ready(gpu=1)
+    gated.wait_feasible("True", GrantReason.ENOUGH)
     # Both get what they want at the second try, which comes by itself.
     ground.node(1)
     refused.apply(manifests.quota(2))

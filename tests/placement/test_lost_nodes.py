@@ -1,24 +1,22 @@
-"""Pods that are lost (F27), that nothing can take (F26), or that wait to be admitted."""
+"""Pods that are lost (F27), or that nothing can take (F26)."""
 
 import json
 
 import pytest
 
 from charon_operator import names
-from charon_operator.names import GrantReason, Reason
+from charon_operator.names import GrantReason
 from tests.gpu_bed import template
-from tests.placement import manifests
 from tests.placement.manifests import Variant
 from tests.placement.stage import App, Ground
 from tests.testbed_fixtures import wait_until
 
 pytestmark = pytest.mark.testbed
-GATE = {"name": "example.com/queue"}
 
 
-def app_of(ground: Ground, load: float, **pod: object) -> App:
+def app_of(ground: Ground, load: float) -> App:
     """An app of one GPU variant, at what its load needs."""
-    return ground.app("ptycho", Variant("gpu", template(product=ground.product, **pod)), load=load)
+    return ground.app("ptycho", Variant("gpu", template(product=ground.product)), load=load)
 
 
 def lose(ground: Ground, app: App, node: str) -> None:
@@ -81,19 +79,4 @@ def test_f26_drained_pods_that_nothing_takes_do_not_wait_for_ever(ground: Ground
     assert app.ready() == {"gpu": 1}
     ground.bed.kubectl("uncordon", drained)
     app.wait_ready(gpu=3)
-    app.wait_feasible("True", GrantReason.ENOUGH)
-
-
-def test_pods_that_wait_to_be_admitted_are_waiting_and_have_not_failed(ground: Ground) -> None:
-    ground.node(2)
-    app = app_of(ground, load=100, schedulingGates=[GATE])
-    app.wait_asked(gpu=1)
-    # Longer than pods may wait for a node.
-    app.wait_turns(manifests.DEADLINE_S + 3)
-    assert app.asked() == {"gpu": 1}
-    assert app.condition(names.ConditionType.PLACEMENT_FEASIBLE)["reason"] != Reason.ROLLED_BACK
-    (pod,) = app.pods()
-    ungated = json.dumps({"spec": {"schedulingGates": None}})
-    ground.bed.kubectl("patch", "pod", pod.name, "-n", app.namespace, f"--patch={ungated}")
-    app.wait_ready(gpu=1)
     app.wait_feasible("True", GrantReason.ENOUGH)

@@ -27,8 +27,6 @@ def test_a_stateful_set_is_a_variant_as_well(ground: Ground) -> None:
     app.wait_ready(slow=1, gpu=0)
     app.load(300)
     app.wait_ready(slow=0, gpu=2)
-    app.load(50)
-    app.wait_ready(slow=1, gpu=0)
     app.wait_feasible("True", GrantReason.ENOUGH)
 
 
