@@ -16,7 +16,7 @@ import pytest
 
 from charon_operator import names, testbed
 from charon_operator.clients import kube_access
-from charon_operator.decide.inventory import Fit
+from charon_operator.decide.placement.inventory import Fit
 from charon_operator.handlers import watched
 from charon_operator.handlers.supervisor import InformerThread
 from charon_operator.loop.floor import Floor

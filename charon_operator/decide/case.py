@@ -12,21 +12,19 @@ from charon_operator.decide import (
     limits,
     objectives,
     ownership,
-    placing,
     problems,
     quarantine,
     recall,
     resizing,
-    variants,
     wording,
-    wording_placing,
 )
 from charon_operator.decide.demand import Wish
-from charon_operator.decide.placing import Bid, Shares
+from charon_operator.decide.placement import placing, sentences, variants
+from charon_operator.decide.placement.placing import Bid, Shares
+from charon_operator.decide.placement.variants import Ground
 from charon_operator.decide.problems import Usable
 from charon_operator.decide.resizing import Footing
 from charon_operator.decide.situation import Situation
-from charon_operator.decide.variants import Ground
 from charon_operator.model.app import ChargedApp
 from charon_operator.model.decision import Decision
 from charon_operator.model.facts import AppFacts, Broken, Conflict, Outcome
@@ -119,7 +117,7 @@ def settle(
     usable, memory = case.usable, case.memory
     if usable is None or memory is None or case.problem is not None:
         decision = wording.held(identity, _replicas(case.facts), case.problem)
-        still = wording_placing.still(case.facts, decision)
+        still = sentences.still(case.facts, decision)
         return memory, replace(_outcome(case, decision, now_s, blind=blind), placing=still)
     if case.bid is not None:
         return _settle_variants(case, memory, case.bid, (turn_id, safety, shares))
@@ -142,10 +140,10 @@ def _settle_variants(
     """Decide on the replicas of each variant."""
     (turn_id, safety, shares), now_s = given, bid.situation.now_s
     taken = placing.course(bid, shares, now_s)
-    identity = wording.decision_id(case.facts.app.uid, turn_id, wording_placing.PLACEMENT)
-    decision = wording_placing.decided(identity, bid, taken)
+    identity = wording.decision_id(case.facts.app.uid, turn_id, sentences.PLACEMENT)
+    decision = sentences.decided(identity, bid, taken)
     outcome = _outcome(case, decision, now_s, blind=bid.situation.blind)
-    placed = wording_placing.placed(bid, taken, safety)
+    placed = sentences.placed(bid, taken, safety)
     return placing.remembered(memory, bid, taken, now_s), replace(outcome, placing=placed)
 
 

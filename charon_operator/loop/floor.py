@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from charon_operator import ports
-from charon_operator.decide.inventory import Inventory
+from charon_operator.decide.placement.inventory import Inventory
 from charon_operator.errors import SpecError
 from charon_operator.loop.store import Body, Kind, Scope, Store
 from charon_operator.model import body as bodies

@@ -7,9 +7,10 @@ for each of them. Never: a clock, chance, I/O, or an exception for anything a us
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from charon_operator.decide import blind, case, placing, quarantine, variants
+from charon_operator.decide import blind, case, quarantine
 from charon_operator.decide.case import Case
-from charon_operator.decide.placing import Shares
+from charon_operator.decide.placement import placing, variants
+from charon_operator.decide.placement.placing import Shares
 from charon_operator.model.claim import Written
 from charon_operator.model.decision import Resize
 from charon_operator.model.facts import AppFacts, Outcome

@@ -16,8 +16,8 @@ import sys
 import time
 from dataclasses import replace
 
-from charon_operator.decide import allocate
-from charon_operator.decide.inventory import Stock
+from charon_operator.decide.placement import allocate
+from charon_operator.decide.placement.inventory import Stock
 from charon_operator.model.claim import Claim
 from charon_operator.names import GrantReason
 from tests.decide import gpus

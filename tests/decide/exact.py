@@ -4,9 +4,9 @@ import itertools
 from collections.abc import Mapping, Sequence
 from functools import cache
 
-from charon_operator.decide import mix
-from charon_operator.decide.inventory import Stock
-from charon_operator.decide.mix import Aim
+from charon_operator.decide.placement import mix
+from charon_operator.decide.placement.inventory import Stock
+from charon_operator.decide.placement.mix import Aim
 from charon_operator.model.claim import Claim, Counts, Variant
 from charon_operator.model.workload import Key
 

@@ -1,6 +1,6 @@
 """Nodes, needs and variants for tests of placement: small, whole, and changed by keyword."""
 
-from charon_operator.decide.inventory import Inventory, Stock
+from charon_operator.decide.placement.inventory import Inventory, Stock
 from charon_operator.model.body import Requirement
 from charon_operator.model.claim import Variant
 from charon_operator.model.gpu import NAME_FIELD, Need, Node, Pod, Standing, Taint, Toleration

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from charon_operator.decide.inventory import Inventory
+from charon_operator.decide.placement.inventory import Inventory
 from charon_operator.loop.turn import Moment, TurnResult, placed, turn
 from charon_operator.model.app import ChargedApp
 from charon_operator.model.facts import AppFacts, Outcome

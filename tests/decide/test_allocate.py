@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from charon_operator.decide import allocate
-from charon_operator.decide.claims import Grant
-from charon_operator.decide.inventory import Stock
+from charon_operator.decide.placement import allocate
+from charon_operator.decide.placement.claims import Grant
+from charon_operator.decide.placement.inventory import Stock
 from charon_operator.model.claim import Claim, Patience
 from charon_operator.model.workload import Key
 from charon_operator.names import GrantReason, Shortage

@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import pytest
 
-from charon_operator.decide import allocate, handover
-from charon_operator.decide.handover import Standing, seen, toward
-from charon_operator.decide.inventory import Inventory
+from charon_operator.decide.placement import allocate, handover
+from charon_operator.decide.placement.handover import Standing, seen, toward
+from charon_operator.decide.placement.inventory import Inventory
 from charon_operator.model.claim import Claim, Counts, Handover, Patience, Variant
 from charon_operator.model.placing import Holding
 from charon_operator.model.workload import Target

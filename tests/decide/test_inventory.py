@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from charon_operator.decide.inventory import Inventory, Stock
+from charon_operator.decide.placement.inventory import Inventory, Stock
 from charon_operator.model.gpu import Need, Node, Standing
 from charon_operator.model.placing import Holding
 from charon_operator.model.workload import Target

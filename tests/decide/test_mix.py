@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from charon_operator.decide import mix
-from charon_operator.decide.mix import Aim, Mix
+from charon_operator.decide.placement import mix
+from charon_operator.decide.placement.mix import Aim, Mix
 from charon_operator.model.claim import Counts, Patience, Variant
 from tests.decide import gpus
 

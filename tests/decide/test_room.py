@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from charon_operator.decide import allocate
-from charon_operator.decide.inventory import Stock
+from charon_operator.decide.placement import allocate
+from charon_operator.decide.placement.inventory import Stock
 from charon_operator.model.claim import Claim, Counts
 from charon_operator.names import GrantReason
 from tests.decide import gpus

@@ -9,8 +9,8 @@ import yaml
 from click.testing import CliRunner
 
 from charon_operator.cli import main
-from charon_operator.decide import mix
-from charon_operator.decide.mix import Aim, Mix, Variant
+from charon_operator.decide.placement import mix
+from charon_operator.decide.placement.mix import Aim, Mix, Variant
 from charon_operator.model import gpu
 from charon_operator.model.app import ChargedApp
 from charon_operator.model.placement import Placement

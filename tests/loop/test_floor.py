@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from charon_operator.decide.inventory import Stock
+from charon_operator.decide.placement.inventory import Stock
 from charon_operator.loop.floor import Floor
 from charon_operator.loop.store import Kind
 from charon_operator.model.workload import Target

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from charon_operator.decide import placing
+from charon_operator.decide.placement import placing
 from charon_operator.model import memory
 from charon_operator.model.app import ChargedApp
 from charon_operator.model.facts import AppFacts, Outcome

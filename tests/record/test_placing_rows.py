@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from charon_operator import names, settings
-from charon_operator.decide.inventory import Inventory
+from charon_operator.decide.placement.inventory import Inventory
 from charon_operator.model.app import ChargedApp
 from charon_operator.model.decision import Decision
 from charon_operator.model.facts import AppFacts, Outcome

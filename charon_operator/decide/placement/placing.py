@@ -8,21 +8,14 @@ word of one app about another.
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from charon_operator.decide import (
-    allocate,
-    demand,
-    handover,
-    limits,
-    objectives,
-    recall,
-    variants,
-)
-from charon_operator.decide.claims import Grant
+from charon_operator.decide import demand, limits, objectives, recall
 from charon_operator.decide.demand import Wish
-from charon_operator.decide.inventory import Stock
 from charon_operator.decide.limits import Limited
+from charon_operator.decide.placement import allocate, handover, variants
+from charon_operator.decide.placement.claims import Grant
+from charon_operator.decide.placement.inventory import Stock
+from charon_operator.decide.placement.variants import Ground
 from charon_operator.decide.situation import Situation
-from charon_operator.decide.variants import Ground
 from charon_operator.model.app import ChargedApp
 from charon_operator.model.claim import Claim, Counts, Handover, Patience, PlacingMemory, Variant
 from charon_operator.model.facts import AppFacts, ObjectiveVerdict

@@ -12,7 +12,7 @@ same way is gone on.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from charon_operator.decide.inventory import Stock
+from charon_operator.decide.placement.inventory import Stock
 from charon_operator.model.claim import Counts, Handover, Variant
 from charon_operator.model.placing import Holding
 

@@ -4,9 +4,10 @@ Reads: what an app claimed, was granted and does of it. Gives: one sentence for 
 of another app; replicas and units a second are the app's own.
 """
 
-from charon_operator.decide import guards, handover, mix, placing, variants
-from charon_operator.decide.mix import Aim
-from charon_operator.decide.placing import Bid, Course
+from charon_operator.decide import guards
+from charon_operator.decide.placement import handover, mix, placing, variants
+from charon_operator.decide.placement.mix import Aim
+from charon_operator.decide.placement.placing import Bid, Course
 from charon_operator.decide.problems import SUPPLY_UNKNOWN
 from charon_operator.model.app import ChargedApp
 from charon_operator.model.claim import Counts

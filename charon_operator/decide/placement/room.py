@@ -12,9 +12,9 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from charon_operator.decide.claims import Party
-from charon_operator.decide.inventory import Stock
-from charon_operator.decide.mix import Aim, Mix
+from charon_operator.decide.placement.claims import Party
+from charon_operator.decide.placement.inventory import Stock
+from charon_operator.decide.placement.mix import Aim, Mix
 from charon_operator.model.claim import Counts, Variant
 
 # What the largest pod pays for its room, as a share of what the dearest costs.

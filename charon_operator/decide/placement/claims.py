@@ -8,9 +8,9 @@ import heapq
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from charon_operator.decide import mix
-from charon_operator.decide.inventory import Stock
-from charon_operator.decide.mix import Aim, Mix
+from charon_operator.decide.placement import mix
+from charon_operator.decide.placement.inventory import Stock
+from charon_operator.decide.placement.mix import Aim, Mix
 from charon_operator.model.claim import Claim, Counts, Variant
 from charon_operator.names import GrantReason, Shortage
 

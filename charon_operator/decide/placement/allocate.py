@@ -22,10 +22,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
-from charon_operator.decide import room
-from charon_operator.decide.claims import Grant, Party, Turns, grant
-from charon_operator.decide.inventory import Stock
-from charon_operator.decide.mix import Mix
+from charon_operator.decide.placement import room
+from charon_operator.decide.placement.claims import Grant, Party, Turns, grant
+from charon_operator.decide.placement.inventory import Stock
+from charon_operator.decide.placement.mix import Mix
 from charon_operator.model.claim import Claim, Variant
 from charon_operator.model.placing import Supply
 from charon_operator.model.workload import Key

@@ -8,7 +8,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from charon_operator.decide.handover import Standing
+from charon_operator.decide.placement.handover import Standing
 from charon_operator.model.app import ChargedApp
 from charon_operator.model.claim import Counts, Handover, PlacingMemory, Variant
 from charon_operator.model.memory import AppMemory
