@@ -203,9 +203,13 @@ class App:
         self._wait(lambda: self.asked() == counts, f"{counts} to be asked for", timeout_s)
 
     def wait_ready(self, timeout_s: float = _SETTLED_S, **counts: int) -> None:
-        """So many replicas are asked for, and are ready."""
-        wanted = (counts, counts)
-        self._wait(lambda: (self.asked(), self.ready()) == wanted, f"{counts} ready", timeout_s)
+        """So many replicas are asked for, and are ready, and no pod is there besides."""
+        wanted = (counts, counts, sum(counts.values()))
+
+        def there() -> bool:
+            return (self.asked(), self.ready(), len(self.pods())) == wanted
+
+        self._wait(there, f"{counts} ready", timeout_s)
 
     def wait_told(self, **variants: Mapping[str, int]) -> None:
         """The status says so of each variant."""
@@ -239,7 +243,8 @@ class App:
             return wait_until(seen, f"{self.name}: {what}", timeout_s)
         except pytest.fail.Exception as failure:
             status = json.dumps(dict(self.status()), indent=1)
-            pytest.fail(f"{failure}\nasked {self.asked()}, ready {self.ready()}, {status}")
+            counted = f"asked {self.asked()}, ready {self.ready()}, {len(self.pods())} pods"
+            pytest.fail(f"{failure}\n{counted}, {status}")
 
     def remove(self) -> None:
         """Ends the app before its workloads, so that nobody acts on what is going."""
