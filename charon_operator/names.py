@@ -39,6 +39,8 @@ EVENTS: Final = "events.k8s.io"
 
 # A namespace label: no app in that namespace writes anything while it is there, whatever its value.
 LABEL_FORCE_ADVISORY: Final = f"{GROUP}/force-advisory"
+# Set by us on a Deployment whose pod template we changed: the variant that it ran as before.
+CAME_FROM: Final = f"{GROUP}/came-from"
 # Set by the testbed on pods whose status the plant drives instead of a kubelet.
 LABEL_PLANT_DRIVEN: Final = "plant.charon.dev/driven"
 # Set by the testbed on its fake nodes.

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol
 
+from charon_operator.model.form import FormWrite
 from charon_operator.model.sizes import Size, SizedPod, Sizes
 from charon_operator.model.workload import Absent, Key, Target, Workload
 
@@ -97,6 +98,9 @@ class Cluster(Protocol):
         self, target: Target, replicas: int, resource_version: str
     ) -> WriteResult:
         """Write `spec.replicas` by the scale subresource, on that very version of the target."""
+
+    async def set_form(self, target: Target, write: FormWrite) -> WriteResult:
+        """Change form and replicas of a Deployment in one patch, on the version decided on."""
 
     async def pods(self, target: Target, container: str) -> Sizes | None:
         """Read the sizes of a target's pods afresh; None when the API server does not answer."""

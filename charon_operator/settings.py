@@ -144,9 +144,14 @@ class Safety(_Part):
 
 
 class Placement(_Part):
-    """What placing GPU variants needs to know: all nodes, and the pods on them."""
+    """What placing GPU variants needs to know: all nodes, and the pods on them.
+
+    Attributes:
+        templates: variants that share a Deployment are changed between by its pod template.
+    """
 
     enabled: bool = False
+    templates: bool = False
 
 
 class JournalFile(_Part):
