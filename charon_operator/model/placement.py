@@ -1,19 +1,35 @@
 """The third knob as the user writes it: the variants that an app may run as, and when to change.
 
 Reads: the part `placement` of a ChargedApp. Gives: `Placement`. Never: what a variant's pods need
-of a node; that is read from their template.
+of a node; that is read from their pod template.
 """
 
+from itertools import combinations
 from typing import Final, Self
 
 from pydantic import Field, model_validator
 
+from charon_operator import names
+from charon_operator.model.form import Form
 from charon_operator.model.quantity import Percent, PositiveNumber, WithinOne
 from charon_operator.model.targets import Capacity, ScaleTargetRef
 from charon_operator.model.wire import BY_NAME, ItemName, Rule, Wire, rules
 
 _ORDERED: Final = "min must not be greater than max"
-_ONE_EACH: Final = "no two variants may have the same scaleTargetRef: give each its own workload"
+_ONE_EACH: Final = (
+    "no two variants may have the same scaleTargetRef unless each has a template: give each its "
+    "own workload, or a template"
+)
+_ONE_CONTAINER: Final = (
+    "variants of the same scaleTargetRef must name the same container in their templates"
+)
+_ALIKE: Final = (
+    "no two variants of the same scaleTargetRef may have the same template: change gpus, product "
+    "or runtimeClassName of one"
+)
+_DEPLOYMENT_ONLY: Final = (
+    "template goes with a scaleTargetRef of kind Deployment only: leave template out"
+)
 _SOME: Final = "at least one variant must allow a replica: raise its replicas.max"
 _TWICE: Final = "two variants have the same name: every name may be there once"
 _REACHED: Final = (
@@ -38,7 +54,15 @@ class VariantReplicas(Wire):
 
 
 class VariantSpec(Wire):
-    """One way to run the app: a workload of its own."""
+    """One way to run the app: a workload of its own, or a form of one that it shares."""
+
+    model_config = rules(
+        Rule(
+            "!has(self.template) || self.scaleTargetRef.kind == 'Deployment'",
+            _DEPLOYMENT_ONLY,
+            ".template",
+        )
+    )
 
     name: ItemName = Field(description="Name of the variant.")
     scale_target_ref: ScaleTargetRef = Field(
@@ -54,17 +78,51 @@ class VariantSpec(Wire):
         json_schema_extra={"default": "1"},
     )
     replicas: VariantReplicas = Field(description="Bounds of its replica count.")
+    template: Form | None = Field(
+        default=None,
+        description=(
+            "What the pod template is changed to when the app changes to this variant; variants "
+            "may share a Deployment when each has one. Needs knobs.placement.templates in the "
+            "operator's chart."
+        ),
+    )
+
+    @model_validator(mode="after")
+    def _has_a_template_to_change(self) -> Self:
+        if self.template is not None and self.scale_target_ref.kind != names.DEPLOYMENT:
+            raise ValueError(_DEPLOYMENT_ONLY)
+        return self
+
+
+def _of_one_workload(holds: str, message: str) -> Rule:
+    """What must hold for any two variants, v and w, that have the same scaleTargetRef."""
+    apart = (
+        "v.name == w.name || v.scaleTargetRef.kind != w.scaleTargetRef.kind || "
+        "v.scaleTargetRef.name != w.scaleTargetRef.name"
+    )
+    rule = f"self.variants.all(v, self.variants.all(w, {apart} || {holds}))"
+    return Rule(rule, message, ".variants")
+
+
+def _differ(field: str) -> str:
+    # By has(): with orValue the API server does not know how long the texts may be.
+    v, w = (f"{one}.template.{field}" for one in "vw")
+    return f"(has({v}) ? (has({w}) ? {v} != {w} : {v} != '') : has({w}) && {w} != '')"
 
 
 class Placement(Wire):
     """GPU variants of one app, and when to change between them."""
 
     model_config = rules(
-        Rule(
-            "self.variants.all(v, self.variants.exists_one(w, w.scaleTargetRef.kind == "
-            "v.scaleTargetRef.kind && w.scaleTargetRef.name == v.scaleTargetRef.name))",
-            _ONE_EACH,
-            ".variants",
+        _of_one_workload("has(v.template) && has(w.template)", _ONE_EACH),
+        _of_one_workload(
+            "!has(v.template) || !has(w.template) || v.template.container == w.template.container",
+            _ONE_CONTAINER,
+        ),
+        _of_one_workload(
+            "!has(v.template) || !has(w.template) || v.template.gpus != w.template.gpus || "
+            f"{_differ('product')} || {_differ('runtimeClassName')}",
+            _ALIKE,
         ),
         Rule("self.variants.exists(v, v.replicas.max > 0)", _SOME, ".variants"),
         Rule(
@@ -123,13 +181,23 @@ class Placement(Wire):
     )
 
     @model_validator(mode="after")
-    def _names_a_workload_once(self) -> Self:
+    def _names_are_unique(self) -> Self:
         named = [variant.name for variant in self.variants]
         if len(named) != len(set(named)):
             raise ValueError(_TWICE)
-        used = [(one.scale_target_ref.kind, one.scale_target_ref.name) for one in self.variants]
-        if len(used) != len(set(used)):
-            raise ValueError(_ONE_EACH)
+        return self
+
+    @model_validator(mode="after")
+    def _shares_a_workload_by_templates(self) -> Self:
+        for one, other in combinations(self.variants, 2):
+            if one.scale_target_ref != other.scale_target_ref:
+                continue
+            if one.template is None or other.template is None:
+                raise ValueError(_ONE_EACH)
+            if one.template.container != other.template.container:
+                raise ValueError(_ONE_CONTAINER)
+            if one.template == other.template:
+                raise ValueError(_ALIKE)
         return self
 
     @model_validator(mode="after")

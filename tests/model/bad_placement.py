@@ -1,6 +1,6 @@
 """Bad input: what variants of the third knob may be."""
 
-from tests.model.bad_input import APP, LESS, MORE, Row, app, both, drop, placed, put, variant
+from tests.model.bad_input import APP, LESS, MORE, Body, Row, app, both, drop, placed, put, variant
 
 _SIZE = "spec.resources"
 _PLACEMENT, _VARIANTS = "spec.placement", "spec.placement.variants"
@@ -8,6 +8,20 @@ _FP16 = f"{_VARIANTS}.0"
 _WITHIN_ONE = 'must be a number from "0" to "1"'
 _ABOVE_0 = "must be a decimal number above 0"
 _PERCENT = 'must be a percentage between "0" and "100", both excluded'
+
+_A100 = {"container": "app", "gpus": 1, "product": "A100", "runtimeClassName": "nvidia"}
+_CPU = {"container": "app", "gpus": 0}
+
+
+def _sharing(template: Body | None) -> list[Body]:
+    """Two variants of one Deployment: one of an A100, and one of that template."""
+    target = {"kind": "Deployment", "name": "c"}
+    other = {} if template is None else {"template": template}
+    return [
+        variant("a100", scaleTargetRef=target, template=_A100),
+        variant("other", scaleTargetRef=target, **other),
+    ]
+
 
 ROWS: list[Row] = [
     # Placement: one way to scale, and what every variant needs
@@ -106,6 +120,103 @@ ROWS: list[Row] = [
         put(f"{_FP16}.scaleTargetRef.name", "c-cpu"),
         "no two variants may have the same scaleTargetRef",
         _PLACEMENT,
+    ),
+    placed(
+        "two variants of one workload, one of them with a template",
+        put(_VARIANTS, _sharing(None)),
+        "no two variants may have the same scaleTargetRef unless each has a template",
+        _PLACEMENT,
+    ),
+    placed("two variants of one workload by templates", put(_VARIANTS, _sharing(_CPU)), None, None),
+    *(
+        placed(
+            f"two variants of one workload by {name} alone",
+            put(_VARIANTS, _sharing({**_A100, name: value})),
+            None,
+            None,
+        )
+        for name, value in (("gpus", 2), ("product", "L4"), ("runtimeClassName", ""))
+    ),
+    placed(
+        "two variants of one workload and one template",
+        put(_VARIANTS, _sharing(_A100)),
+        "may have the same template: change gpus",
+        _PLACEMENT,
+    ),
+    placed(
+        "two variants of one workload and one template, what is empty left out once",
+        both(
+            put(_VARIANTS, _sharing({"container": "app", "gpus": 0})),
+            put(
+                f"{_FP16}.template",
+                {"container": "app", "gpus": 0, "product": "", "runtimeClassName": ""},
+            ),
+        ),
+        "may have the same template: change gpus",
+        _PLACEMENT,
+    ),
+    placed(
+        "two variants of one workload and two containers",
+        put(_VARIANTS, _sharing({**_CPU, "container": "side"})),
+        "must name the same container",
+        _PLACEMENT,
+    ),
+    placed(
+        "8 variants of one Deployment with the longest texts",
+        put(
+            _VARIANTS,
+            [
+                variant(
+                    f"{i}".rjust(63, "v"),
+                    scaleTargetRef={"kind": "Deployment", "name": "c" * 253},
+                    template={
+                        "container": "c" * 63,
+                        "gpus": 1,
+                        "product": f"{i}".rjust(63, "p"),
+                        "runtimeClassName": "n" * 253,
+                    },
+                )
+                for i in range(8)
+            ],
+        ),
+        None,
+        None,
+    ),
+    placed("a variant alone with a template", put(f"{_FP16}.template", _A100), None, None),
+    placed(
+        "a variant of a StatefulSet with a template",
+        both(put(f"{_FP16}.scaleTargetRef.kind", "StatefulSet"), put(f"{_FP16}.template", _A100)),
+        "template goes with a scaleTargetRef of kind Deployment only",
+        f"{_VARIANTS}[fp16]",
+    ),
+    *(
+        placed(
+            f"a template whose {name} is {value!r}",
+            put(f"{_FP16}.template", {**_A100, name: value}),
+            refused,
+            f"{_VARIANTS}[fp16].template.{name}",
+        )
+        for name, value, refused in (
+            ("gpus", -1, "should be greater than or equal to 0"),
+            ("gpus", 65, "should be less than or equal to 64"),
+            ("gpus", "1", "must be of type integer"),
+            ("container", "", "should match"),
+            ("container", "App", "should match"),
+            ("container", "c" * 64, "may not be more than 63"),
+            ("product", "NVIDIA A100", "should match"),
+            ("product", "p" * 64, "may not be more than 63"),
+            ("runtimeClassName", "NVIDIA", "should match"),
+            ("runtimeClassName", "n" * 254, "may not be more than 253"),
+        )
+    ),
+    *(
+        placed(
+            f"a template without {name}",
+            put(f"{_FP16}.template", {key: _A100[key] for key in _A100 if key != name}),
+            f"{name}: Required",
+            f"{_VARIANTS}[fp16].template.{name}",
+        )
+        for name in ("container", "gpus")
     ),
     placed(
         "two variants of one name in two kinds",
