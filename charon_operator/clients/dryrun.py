@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from charon_operator import ports
+from charon_operator.model.form import FormWrite
 from charon_operator.model.sizes import Size, SizedPod, Sizes
 from charon_operator.model.workload import Absent, Key, Target, Workload
 from charon_operator.ports import WriteOutcome, WriteResult
@@ -33,6 +34,10 @@ class DryRunCluster:
         self, target: Target, replicas: int, resource_version: str
     ) -> WriteResult:
         """Say that a scaling was done."""
+        return _DONE
+
+    async def set_form(self, target: Target, write: FormWrite) -> WriteResult:
+        """Say that a form was changed."""
         return _DONE
 
     async def pods(self, target: Target, container: str) -> Sizes | None:

@@ -1,4 +1,4 @@
-"""The cluster, through the API server: targets read, replicas, statuses and events written.
+"""The cluster, through the API server: targets read, replicas, forms, statuses and events written.
 
 Reads: one target at a time (what is watched comes from the informer). Gives: `KubeClient`, which
 implements `ports.Cluster`, and Leases. Never: a write without a precondition, beyond its deadline
@@ -16,10 +16,11 @@ from typing import Any, Self
 from urllib.parse import quote
 
 from charon_operator import names, ports
-from charon_operator.actuate import resize
+from charon_operator.actuate import forms, resize
 from charon_operator.clients import kube_access, kube_lease, kube_pods, kube_wire
 from charon_operator.clients.kube_wire import Answer, Call
 from charon_operator.model import body
+from charon_operator.model.form import FormWrite
 from charon_operator.model.pod import Wanted
 from charon_operator.model.sizes import Size, SizedPod, Sizes
 from charon_operator.model.workload import Absent, Key, Target, Workload
@@ -33,6 +34,8 @@ _NOTE_BYTES = 1024
 _STATUS_ATTEMPTS = 3
 _VERSIONS_KEPT = 20_000
 _MANAGER: Mapping[str, str] = {"fieldManager": names.FIELD_MANAGER}
+_FORM_REMEDY = "set knobs.placement.templates=true in the chart's values"
+_VERSION_UNKNOWN = WriteResult(WriteOutcome.CONFLICT, detail="the target's version is not known")
 
 
 class KubeClient:
@@ -91,13 +94,21 @@ class KubeClient:
     ) -> WriteResult:
         """Write `spec.replicas` by the scale subresource, on that very version of the target."""
         if not resource_version:
-            return WriteResult(WriteOutcome.CONFLICT, detail="the target's version is not known")
+            return _VERSION_UNKNOWN
         patch = {
             "metadata": {"resourceVersion": resource_version},
             "spec": {"replicas": replicas},
         }
         call = Call("PATCH", f"{_path(target)}/scale", patch, kube_wire.MERGE, query=_MANAGER)
         return await self._write(call)
+
+    async def set_form(self, target: Target, write: FormWrite) -> WriteResult:
+        """Change form and replicas of a Deployment in one patch, on the version decided on."""
+        if not write.resource_version:
+            return _VERSION_UNKNOWN
+        path, patch = _path(target), forms.patch(write)
+        call = Call("PATCH", path, patch, kube_wire.STRATEGIC, kube_wire.METADATA, _MANAGER)
+        return _with_remedy(await self._write(call), _FORM_REMEDY)
 
     async def pods(self, target: Target, container: str) -> Sizes | None:
         """Read the sizes of a target's pods afresh; None when the API server does not answer."""
@@ -112,9 +123,7 @@ class KubeClient:
         if isinstance(patch, resize.Refused):
             return WriteResult(WriteOutcome.REFUSED, detail=patch.detail)
         result = await self._write(kube_pods.resize(target.namespace, pod, patch))
-        if result.outcome is WriteOutcome.REFUSED and "cannot patch resource" in result.detail:
-            return replace(result, detail=f"{kube_pods.REMEDY}: {result.detail}")
-        return result
+        return _with_remedy(result, kube_pods.REMEDY)
 
     async def patch_status(self, app: Key, uid: str, status: Mapping[str, Any]) -> WriteResult:
         """Merge-patch the status of that very ChargedApp; GONE if another one has its name now.
@@ -235,6 +244,13 @@ def _app_path(app: Key) -> str:
 def _path(target: Target) -> str:
     plural, namespace, name = _PLURALS[target.kind], quote(target.namespace), quote(target.name)
     return f"/apis/{names.APPS}/v1/namespaces/{namespace}/{plural}/{name}"
+
+
+def _with_remedy(result: WriteResult, remedy: str) -> WriteResult:
+    """The same, with what to do where it is the right that is missing."""
+    if result.outcome is WriteOutcome.REFUSED and "cannot patch resource" in result.detail:
+        return replace(result, detail=f"{remedy}: {result.detail}")
+    return result
 
 
 def _note(message: str) -> str:
