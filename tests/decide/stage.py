@@ -46,6 +46,8 @@ def variant(name: str, capacity: str, cost: str, **changes: Any) -> dict[str, An
 
 
 FP32, FP16 = variant("fp32", "600", "8"), variant("fp16", "1200", "10", quality="0.97")
+# Of a placement whose mix may change at any turn.
+SWAPS: Mapping[str, Any] = {"minDwellSeconds": 0}
 
 
 def app(*ways: dict[str, Any], name: str = "ptycho", **changes: Any) -> ChargedApp:
