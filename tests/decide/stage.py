@@ -93,6 +93,7 @@ class Stage:
     Attributes:
         unschedulable: workloads whose pods find no node, whatever the inventory says.
         quota: pods that a workload may have, by its name.
+        budgets: pods of a workload that a PodDisruptionBudget keeps, by its name.
     """
 
     def __init__(self, *nodes: Node, memory: FleetMemory | None = None) -> None:
@@ -107,6 +108,7 @@ class Stage:
         self.generation: dict[Target, int] = {}
         self.unschedulable: set[str] = set()
         self.quota: dict[str, int] = {}
+        self.budgets: dict[str, int] = {}
         self.safety = Safety()
         self.knows_supply = True
         self.last: dict[Key, Outcome] = {}
@@ -226,6 +228,7 @@ class Stage:
             ready=self.ready[target],
             updated=exist,
             replica_failure="exceeded quota: gpus" if exist < asked else "",
+            min_available=self.budgets.get(target.name),
             last_scaler="charon-operator",
         )
 

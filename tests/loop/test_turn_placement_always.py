@@ -11,6 +11,7 @@ from charon_operator.model import memory
 from charon_operator.model.app import ChargedApp
 from charon_operator.model.facts import AppFacts, Outcome
 from charon_operator.model.reading import Missing
+from charon_operator.model.workload import Workload
 from tests.decide import build, gpus, stage
 from tests.decide.stage import Stage, variant
 
@@ -72,6 +73,8 @@ def stages(draw: st.DrawFn) -> Stage:
         play.enter(chosen, draw(SEEN), has, policy=controlled)
         if draw(st.booleans()):
             play.unschedulable.add(f"app-{number}-v0")
+        if draw(st.booleans()):
+            play.budgets[f"app-{number}-v0"] = draw(st.integers(0, 3))
     return play
 
 
@@ -111,6 +114,10 @@ def _judge(fact: AppFacts, outcome: Outcome, knows_supply: bool) -> None:
         asked = one.asked
         assert min(asked, bounds[one.name].min) <= one.final <= max(asked, bounds[one.name].max)
         assert one.final >= asked or not missing
+        known = fact.variants[one.name]
+        assert isinstance(known.workload, Workload)
+        kept = min(known.workload.min_available or 0, len(known.holding.nodes))
+        assert one.final >= min(asked, kept)
         assert one.final == asked or knows_supply
     assert outcome.decision.acts == found.acts == (fact.app.spec.mode == "Active")
     assert outcome.decision.final == sum(one.final for one in found.variants)
@@ -143,9 +150,11 @@ def crowded(chance: random.Random) -> Stage:
     return play
 
 
+@pytest.mark.parametrize("keeps", [0, 2], ids=["", "with budgets"])
 @pytest.mark.parametrize("seed", range(12))
-def test_a_demand_that_stays_comes_to_rest(seed: int) -> None:
+def test_a_demand_that_stays_comes_to_rest(seed: int, keeps: int) -> None:
     play = crowded(random.Random(seed))
+    play.budgets = {target.name: keeps for target in play.asked}
     for _ in range(40):
         play.turn()
     rests = dict(play.asked)
