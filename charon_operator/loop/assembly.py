@@ -134,7 +134,9 @@ class Assembly:
         if placement is None:
             return {}
         return {
-            variant.name: self._snapshot.variant(target, ground.holdings.get(target, _NO_PODS))
+            variant.name: self._snapshot.variant(
+                target, ground.holdings.get(target, _NO_PODS), app.targets
+            )
             for variant, target in zip(placement.variants, app.targets, strict=True)
         }
 

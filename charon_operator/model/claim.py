@@ -41,6 +41,10 @@ class Variant:
         most = max(0, min(self.most, most))
         return replace(self, least=min(self.least, most), most=most)
 
+    def keeping(self, least: int) -> "Variant":
+        """The same with no fewer than so many replicas, whatever its maximum is."""
+        return replace(self, least=max(self.least, least), most=max(self.most, least))
+
 
 @dataclass(frozen=True, slots=True)
 class Patience:

@@ -10,12 +10,12 @@ from typing import Final, Self
 from pydantic import Field, model_validator
 
 from charon_operator import names
+from charon_operator.model.bounds import Bounds
 from charon_operator.model.form import Form
 from charon_operator.model.quantity import Percent, PositiveNumber, WithinOne
 from charon_operator.model.targets import Capacity, ScaleTargetRef
 from charon_operator.model.wire import BY_NAME, ItemName, Rule, Wire, rules
 
-_ORDERED: Final = "min must not be greater than max"
 _ONE_EACH: Final = (
     "no two variants may have the same scaleTargetRef unless each has a template: give each its "
     "own workload, or a template"
@@ -38,19 +38,11 @@ _REACHED: Final = (
 MOST_VARIANTS: Final = 8
 
 
-class VariantReplicas(Wire):
+class VariantReplicas(Bounds):
     """Bounds of one variant's replica count."""
-
-    model_config = rules(Rule("self.min <= self.max", _ORDERED, ".min"))
 
     min: int = Field(default=0, ge=0, le=1000, strict=True, description="Never fewer than this.")
     max: int = Field(ge=0, le=1000, strict=True, description="Never more than this.")
-
-    @model_validator(mode="after")
-    def _ordered(self) -> Self:
-        if self.min > self.max:
-            raise ValueError(_ORDERED)
-        return self
 
 
 class VariantSpec(Wire):

@@ -46,6 +46,8 @@ def variant(name: str, capacity: str, cost: str, **changes: Any) -> dict[str, An
 
 
 FP32, FP16 = variant("fp32", "600", "8"), variant("fp16", "1200", "10", quality="0.97")
+# Of a placement whose mix may change at any turn.
+SWAPS: Mapping[str, Any] = {"minDwellSeconds": 0}
 
 
 def app(*ways: dict[str, Any], name: str = "ptycho", **changes: Any) -> ChargedApp:
@@ -91,6 +93,7 @@ class Stage:
     Attributes:
         unschedulable: workloads whose pods find no node, whatever the inventory says.
         quota: pods that a workload may have, by its name.
+        budgets: pods of a workload that a PodDisruptionBudget keeps, by its name.
     """
 
     def __init__(self, *nodes: Node, memory: FleetMemory | None = None) -> None:
@@ -105,6 +108,7 @@ class Stage:
         self.generation: dict[Target, int] = {}
         self.unschedulable: set[str] = set()
         self.quota: dict[str, int] = {}
+        self.budgets: dict[str, int] = {}
         self.safety = Safety()
         self.knows_supply = True
         self.last: dict[Key, Outcome] = {}
@@ -224,6 +228,7 @@ class Stage:
             ready=self.ready[target],
             updated=exist,
             replica_failure="exceeded quota: gpus" if exist < asked else "",
+            min_available=self.budgets.get(target.name),
             last_scaler="charon-operator",
         )
 

@@ -231,11 +231,15 @@ def _held(situation: Situation) -> tuple[bool, bool]:
 
 
 def _hoped(ground: Ground, safety: Safety, now_s: float, *, raised: bool) -> tuple[Variant, ...]:
-    """What the app may hope for of each variant; no more than there is where nothing is raised."""
+    """What the app may hope for of each variant, at least what is kept.
+
+    No more than there is where nothing is raised.
+    """
     found = variants.bounded(ground.variants, safety, ground.way, now_s)
-    if raised:
-        return found
-    return tuple(one.within(ground.asked[one.name]) for one in found)
+    if not raised:
+        found = tuple(one.within(ground.asked[one.name]) for one in found)
+    kept = ground.kept
+    return tuple(one.keeping(kept[one.name]) for one in found)
 
 
 def _patience(ground: Ground) -> Patience:

@@ -5,7 +5,7 @@ of another app; replicas and units a second are the app's own.
 """
 
 from charon_operator.decide import guards
-from charon_operator.decide.placement import handover, mix, placing, variants
+from charon_operator.decide.placement import budgets, handover, mix, placing, variants
 from charon_operator.decide.placement.mix import Aim
 from charon_operator.decide.placement.placing import Bid, Course
 from charon_operator.decide.problems import SUPPLY_UNKNOWN
@@ -26,6 +26,7 @@ Verdict = tuple[bool | None, str, str]
 
 def decided(identity: str, found: Bid, taken: Course) -> Decision:
     """The decision on all variants together."""
+    found = budgets.told(found, taken)
     demand = found.winner.demand if found.winner else None
     asked, final = found.ground.asked, taken.counts
     reason = _reason(found, taken)

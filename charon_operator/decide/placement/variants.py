@@ -63,10 +63,19 @@ class Ground:
         serving = min(self._replicas, math.floor(ready / self.per_pod + _SLACK))
         return replace(together, replicas=self._replicas, ready=serving)
 
-    def within(self, counts: Counts) -> dict[str, int]:
-        """Counts within the bounds of each variant."""
+    @property
+    def kept(self) -> dict[str, int]:
+        """Replicas that a PodDisruptionBudget keeps: a pod that has no node is not available."""
         return {
-            one.name: max(one.least, min(one.most, counts.get(one.name, 0)))
+            name: min(self.targets[name].min_available or 0, one.asked, len(one.holding.nodes))
+            for name, one in self.standings.items()
+        }
+
+    def within(self, counts: Counts) -> dict[str, int]:
+        """Counts within the bounds of each variant, and no less than is kept."""
+        kept = self.kept
+        return {
+            one.name: max(one.least, kept[one.name], min(one.most, counts.get(one.name, 0)))
             for one in self.variants
         }
 
