@@ -7,7 +7,6 @@ a look at another app (`blind` does that between the two).
 from dataclasses import dataclass, field, replace
 
 from charon_operator.decide import (
-    delays,
     demand,
     limits,
     objectives,
@@ -15,7 +14,6 @@ from charon_operator.decide import (
     problems,
     quarantine,
     recall,
-    resizing,
     wording,
 )
 from charon_operator.decide.demand import Wish
@@ -23,8 +21,9 @@ from charon_operator.decide.placement import placing, sentences, variants
 from charon_operator.decide.placement.placing import Bid, Shares
 from charon_operator.decide.placement.variants import Ground
 from charon_operator.decide.problems import Usable
-from charon_operator.decide.resizing import Footing
 from charon_operator.decide.situation import Situation
+from charon_operator.decide.sizes import delays, resizing
+from charon_operator.decide.sizes.resizing import Footing
 from charon_operator.model.app import ChargedApp
 from charon_operator.model.decision import Decision
 from charon_operator.model.facts import AppFacts, Broken, Conflict, Outcome
