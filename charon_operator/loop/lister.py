@@ -5,7 +5,7 @@ the book. Never: a list of pods that nothing can have happened to, or old sizes 
 in a turn.
 
     known until: the app's spec or its target has another version, as its status counts its pods;
-                 meanwhile for as long as a pod is on its way or its size is not settled;
+                 meanwhile for as long as a pod is not ready or its size is not settled;
                  every `_REFRESH_S` at the latest, as others may resize pods too
 """
 
@@ -82,13 +82,12 @@ class Lister:
 
     def _may_tell(self, book: Book) -> bool:
         """Whether a list may tell anything that is not known."""
-        app, sizes = book.app, book.sizes
+        app = book.app
         workload = self._snapshot.workload(app.target) if isinstance(app, ChargedApp) else None
-        if sizes is None or not isinstance(workload, Workload):
+        if not isinstance(workload, Workload) or self.is_outdated(book, workload):
             return True
-        under_way = book.settled_at_s is None or not all(pod.running for pod in sizes.pods)
         aged = self._clock.monotonic_s() >= book.listed_at_s + _refresh_s(app.uid)
-        return under_way or aged or self.is_outdated(book, workload)
+        return aged or book.settled_at_s is None
 
     def _stamped(self, book: Book, sizes: Sizes) -> Sizes:
         """Say since when pods have had all they were asked for: turns are too seldom to see it."""

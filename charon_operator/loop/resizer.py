@@ -156,20 +156,21 @@ class Resizer:
     async def _due(self, book: Book, resize: Resize) -> Sequence[PodWrite]:
         """What to write now, to pods as they are now: on older versions it would be conflicts."""
         old = self._clock.monotonic_s() >= book.listed_at_s + _LOOK_AGAIN_S
-        if old and self._holds(book, resize) and not await self.lister.list(book, _LOOK_TIMEOUT_S):
+        if old and not await self.lister.list(book, _LOOK_TIMEOUT_S):
             return ()
-        wanted = self._wanted(book)
-        if wanted is None or book.sizes is None or not self._holds(book, resize):
+        workload = self._held(book, resize)
+        if workload is None or book.sizes is None:
             return ()
-        return resizes.writes(resize, book.sizes, wanted[1].min_available)
+        return resizes.writes(resize, book.sizes, workload.min_available)
 
-    def _holds(self, book: Book, resize: Resize) -> bool:
-        """Whether what was decided is what is wanted, and allowed, still."""
+    def _held(self, book: Book, resize: Resize) -> Workload | None:
+        """The target, if what was decided for it is what is wanted, and allowed, still."""
         wanted = self._wanted(book)
         if wanted is None:
-            return False
-        newest, _ = wanted
-        return (newest.final, newest.give_back) == (resize.final, resize.give_back)
+            return None
+        newest, workload = wanted
+        same = (newest.final, newest.give_back) == (resize.final, resize.give_back)
+        return workload if same else None
 
     async def _announced(self, book: Book, view: View, resize: Resize) -> bool:
         """Write the size into the status. False: it must not be given to the pods."""
@@ -186,7 +187,7 @@ class Resizer:
         assert isinstance(app, ChargedApp)
         book.settled_at_s = None
         for begin in range(0, len(writes), AT_ONCE):
-            if not self._holds(book, resize):
+            if self._held(book, resize) is None:
                 break
             results += await asyncio.gather(
                 *(
@@ -205,7 +206,7 @@ class Resizer:
             self._metrics.writes.labels("resize", result.outcome.value).inc()
             self._metrics.resizes.labels(result.outcome.value).inc()
             first.setdefault(result.outcome, result)
-        holds = self._holds(book, resize)
+        holds = self._held(book, resize) is not None
         known = self._decider.memory.apps.get(book.app.key)
         changed = known is not None and known.size != resize.final
         # Of many pods one stands for all with the same outcome.

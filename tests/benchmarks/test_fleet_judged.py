@@ -51,6 +51,13 @@ def test_ratios_are_of_the_second_to_the_first() -> None:
     }
 
 
+def test_ratios_when_the_fleet_was_only_looked_at_then_are_of_that() -> None:
+    rest = {**result(), "under_control_s": 4.0}
+    del rest["all_reading_to_patch_s"]
+    assert "all_reading_to_patch_s" not in fleet.ratios(rest, rest)
+    assert fleet.excesses(rest) == []
+
+
 def test_requests_are_counted_by_app_and_minute_but_for_the_lease() -> None:
     pods = [{"verb": "list", "objectRef": {"resource": "pods"}}] * 6
     resize = {"verb": "patch", "objectRef": {"resource": "pods", "subresource": "resize"}}

@@ -123,6 +123,9 @@ async def test_pod_when_replaced_and_ready_at_once_then_is_resized_between_turns
     await world.look()
     assert kinds(world) == ["pods", "resize"]
     assert asked(world) == [MOST, MOST]
+    for _ in range(3):
+        await world.step()
+    assert kinds(world) == ["pods", "resize", "pods"]
 
 
 async def test_pods_when_known_for_long_then_are_listed_before_they_are_resized() -> None:
@@ -148,6 +151,25 @@ async def test_pods_when_they_cannot_be_listed_before_a_resize_then_wait_for_the
     world.cluster.on_pods = lambda _: True
     await world.look()
     assert BORN not in asked(world)
+
+
+async def test_size_when_another_is_decided_on_during_the_list_then_is_dropped() -> None:
+    world = await at_rest()
+    world.store.values["app-0"] = 1000.0
+    (book,) = world.fleet._roster.books.values()
+
+    def decided(_: Target) -> bool:
+        view = book.view
+        assert view is not None
+        assert view.outcome.resize is not None
+        newer = replace(view.outcome.resize, final=Size(300, None))
+        book.view = replace(view, outcome=replace(view.outcome, resize=newer))
+        return True
+
+    world.cluster.on_pods = decided
+    await world.step()
+    assert listed(world) == ["app-0"]
+    assert world.cluster.resized() == []
 
 
 async def test_pod_when_resized_by_others_then_is_seen_and_set_back_in_time() -> None:

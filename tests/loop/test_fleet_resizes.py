@@ -209,12 +209,16 @@ STOPS: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("stop", STOPS.values(), ids=STOPS.keys())
-@pytest.mark.parametrize("when", ["before the turn", "after the intent", "between turns"])
+@pytest.mark.parametrize(
+    "when", ["before the turn", "with its list", "after the intent", "between turns"]
+)
 async def test_nothing_is_resized_once_it_is_stopped(stop: Any, when: str) -> None:
     world = await world_of()
     world.store.values["app-0"] = 80.0
     if when == "before the turn":
         stop(world)
+    if when == "with its list":
+        world.cluster.on_pods = lambda _: stop(world) is None
     if when == "after the intent":
         world.cluster.on_status = lambda _: stop(world)
     await world.step()
