@@ -4,6 +4,7 @@ Reads: the part `placement` of a ChargedApp. Gives: `Placement`. Never: what a v
 of a node; that is read from their pod template.
 """
 
+from enum import StrEnum
 from itertools import combinations
 from typing import Final, Self
 
@@ -36,6 +37,13 @@ _REACHED: Final = (
     "no variant that may run reaches minQuality: lower it, or add a variant of that quality"
 )
 MOST_VARIANTS: Final = 8
+
+
+class NewNodes(StrEnum):
+    """Who brings nodes for pods that none has room for."""
+
+    NONE = "None"
+    AUTOSCALER = "Autoscaler"
 
 
 class VariantReplicas(Bounds):
@@ -161,8 +169,17 @@ class Placement(Wire):
         le=7200,
         strict=True,
         description=(
-            "Pods that wait for a node for longer turn the move back. Set it above the time that a "
-            "cluster autoscaler takes to bring a node, where there is one."
+            "Pods that have waited for a node for so long are given up, and asked for again later. "
+            "With newNodes Autoscaler set it above the time that the autoscaler takes to bring a "
+            "node."
+        ),
+    )
+    new_nodes: NewNodes = Field(
+        default=NewNodes.NONE,
+        description=(
+            "None: pods are asked for only where they fit now. Autoscaler: what is wanted beyond "
+            "that is asked for, too, so that pods are Pending and a cluster autoscaler, which acts "
+            "on those, brings nodes for them."
         ),
     )
     variants: list[VariantSpec] = Field(

@@ -52,7 +52,8 @@ SWAPS: Mapping[str, Any] = {"minDwellSeconds": 0}
 
 def app(*ways: dict[str, Any], name: str = "ptycho", **changes: Any) -> ChargedApp:
     """An Active app of these variants; what else is given goes to its placement, or to its spec."""
-    named = ("priority", "minQuality", "savingPercent", "minDwellSeconds", "pendingDeadlineSeconds")
+    named = ("priority", "minQuality", "savingPercent", "minDwellSeconds", "pendingDeadlineSeconds",
+             "newNodes")  # fmt: skip
     placement = {key: changes.pop(key) for key in named if key in changes}
     ways = tuple(
         {**way, "scaleTargetRef": {"kind": "Deployment", "name": f"{name}-{way['name']}"}}
@@ -253,7 +254,10 @@ class Stage:
     def _adjust(self, target: Target, needed: Need) -> None:
         uids = self._uids[target]
         while len(uids) > self.asked[target]:
-            self.inventory.pod_gone(uids.pop())
+            # Controllers take pods that have no node first.
+            waiting = [uid for uid in uids if uid not in self._bound]
+            uids.remove(gone := (waiting or uids)[-1])
+            self.inventory.pod_gone(gone)
         most = self.quota.get(target.name, 10**6)
         while len(uids) < min(self.asked[target], most):
             self._made += 1

@@ -11,9 +11,11 @@ from dataclasses import dataclass, replace
 from charon_operator.decide import demand, limits, objectives, recall
 from charon_operator.decide.demand import Wish
 from charon_operator.decide.limits import Limited
-from charon_operator.decide.placement import allocate, handover, variants
+from charon_operator.decide.placement import allocate, handover, newnodes, variants
 from charon_operator.decide.placement.claims import Grant
+from charon_operator.decide.placement.handover import Standing
 from charon_operator.decide.placement.inventory import Stock
+from charon_operator.decide.placement.newnodes import Awaited, Due
 from charon_operator.decide.placement.variants import Ground
 from charon_operator.decide.situation import Situation
 from charon_operator.model.app import ChargedApp
@@ -58,10 +60,12 @@ class Shares:
     Attributes:
         grants: by app; of the apps that were asked about.
         stock: what is left for new pods; apps take from it as their steps are decided.
+        due: what apps are still to get.
     """
 
     grants: Mapping[Key, Grant]
     stock: Stock
+    due: tuple[Due, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +78,7 @@ class Course:
         way: after this turn.
         goal: where it goes, within bounds.
         counts: replicas to ask for now.
+        awaited: what of it waits for new nodes.
         detail: what is waited for, else empty.
     """
 
@@ -82,6 +87,7 @@ class Course:
     way: Handover
     goal: Counts
     counts: Counts
+    awaited: Awaited
     detail: str = ""
 
 
@@ -184,7 +190,8 @@ def share(claims: Iterable[Claim], due: Iterable[Key], supply: Supply, now_s: fl
         grants.update({key: would[key] for key in still})
     for one in known:
         _set_apart(one, stock)
-    return Shares({key: grant for key, grant in grants.items() if key in asking}, stock)
+    due_pods = newnodes.due(known, grants, stock)
+    return Shares({key: grant for key, grant in grants.items() if key in asking}, stock, due_pods)
 
 
 def course(found: Bid, shares: Shares | None, now_s: float) -> Course:
@@ -193,21 +200,24 @@ def course(found: Bid, shares: Shares | None, now_s: float) -> Course:
     asked, way = ground.asked, ground.way
     grant = shares.grants.get(claim.key) if shares else None
     if shares is None or grant is None:
-        return Course(None, asked, way, ground.within(way.target), asked)
+        nothing = Awaited({}, ground.standings, ground.awaited)
+        return Course(None, asked, way, ground.within(way.target), asked, nothing)
     granted: Counts = way.target
     if grant.reason is not GrantReason.DEMAND_UNKNOWN:
         granted = ground.within(grant.counts)
         way = handover.toward(way, granted, now_s)
-    deadline_s = float(ground.spec.pending_deadline_seconds)
-    way = handover.seen(way, ground.standings, now_s, deadline_s)
-    goal = ground.within(way.target)
+    ahead = newnodes.awaited(ground, claim, grant, shares.due, shares.stock, now_s)
+    standings, deadline_s = ahead.standings, float(ground.spec.pending_deadline_seconds)
+    way = handover.seen(way, standings, now_s, deadline_s)
+    goal = newnodes.fitting(ground.within(way.target), ground, grant, ahead)
     step = handover.step(
-        ground.variants, ground.standings, goal, _must_serve(found, grant, goal), shares.stock
+        ground.variants, standings, goal, _must_serve(found, grant, goal), shares.stock
     )
-    counts = {name: _allowed(found, asked[name], count) for name, count in step.counts.items()}
+    fits = {name: _allowed(found, standings[name].asked, n) for name, n in step.counts.items()}
     if claim.acts:
-        _take(found, counts, shares.stock)
-    return Course(grant, granted, way, goal, counts, step.detail)
+        _take(found, fits, standings, shares.stock)
+    counts = {name: _allowed(found, asked[name], n) for name, n in ahead.on_top_of(fits).items()}
+    return Course(grant, granted, way, ahead.on_top_of(goal), counts, ahead, step.detail)
 
 
 def remembered(memory: AppMemory, found: Bid, taken: Course, now_s: float) -> AppMemory:
@@ -216,10 +226,11 @@ def remembered(memory: AppMemory, found: Bid, taken: Course, now_s: float) -> Ap
     if known is None:
         return memory
     if not found.claim.acts:
-        return replace(memory, placing=replace(known, handover=None))
+        return replace(memory, placing=replace(known, handover=None, awaited=None))
     before, after = found.ground.way.target, taken.way.target
     since_s = now_s if _exchanges(before, after) else known.since_s
-    return replace(memory, placing=replace(known, handover=taken.way, since_s=since_s))
+    known = replace(known, handover=taken.way, awaited=taken.awaited.way, since_s=since_s)
+    return replace(memory, placing=known)
 
 
 def _held(situation: Situation) -> tuple[bool, bool]:
@@ -273,9 +284,9 @@ def _allowed(found: Bid, asked: int, count: int) -> int:
     return count if found.may_lower else asked
 
 
-def _take(found: Bid, counts: Counts, stock: Stock) -> None:
+def _take(found: Bid, counts: Counts, standings: Mapping[str, Standing], stock: Stock) -> None:
     for one in sorted(found.ground.variants, key=lambda one: -one.capacity):
-        for _ in range(counts[one.name] - found.ground.asked[one.name]):
+        for _ in range(counts[one.name] - standings[one.name].asked):
             stock.place(one.need)
 
 

@@ -12,8 +12,8 @@ from charon_operator.decide.placement.handover import Standing
 from charon_operator.model.app import ChargedApp
 from charon_operator.model.claim import Counts, Handover, PlacingMemory, Variant
 from charon_operator.model.memory import AppMemory
-from charon_operator.model.placement import Placement
-from charon_operator.model.placing import VariantFacts
+from charon_operator.model.placement import NewNodes, Placement
+from charon_operator.model.placing import Holding, VariantFacts
 from charon_operator.model.workload import Workload
 from charon_operator.settings import Safety
 
@@ -27,6 +27,7 @@ class Ground:
     Attributes:
         targets: workload of each variant, by its name.
         way: where it was going before this turn; at rest where nothing is remembered.
+        awaited: the same of pods that wait for new nodes; None where nothing is remembered.
     """
 
     spec: Placement
@@ -34,6 +35,7 @@ class Ground:
     targets: Mapping[str, Workload]
     standings: Mapping[str, Standing]
     way: Handover
+    awaited: Handover | None = None
 
     @property
     def asked(self) -> dict[str, int]:
@@ -85,7 +87,7 @@ class Ground:
         whole, total = self.capacity(asked), sum(asked.values())
         if self.counted >= whole or not whole:
             return total
-        return max(1, math.ceil(total * self.counted / whole - _SLACK))
+        return math.ceil(total * self.counted / whole - _SLACK)
 
 
 def capacity(variants: Sequence[Variant], counts: Counts) -> float:
@@ -127,10 +129,17 @@ def stand(
     targets = {
         name: one.workload for name, one in known.items() if isinstance(one.workload, Workload)
     }
-    asked = {one.name: targets[one.name].replicas for one in placement.variants}
+    begun = {
+        one.name: _begun(placement, known[one.name].holding, targets[one.name])
+        for one in placement.variants
+    }
     way = remembered.handover
-    if way is None or set(way.target) != set(asked) or _moved_by_others(remembered, targets, way):
-        way = Handover(asked, asked)
+    if (
+        way is None
+        or set(way.target) != set(begun)
+        or _moved_by_others(remembered, targets, begun, way)
+    ):
+        way = Handover(begun, begun)
     generations = {str(one.target): one.generation for one in targets.values()}
     ground = Ground(
         spec=placement,
@@ -139,6 +148,7 @@ def stand(
         standings={one.name: _standing(known[one.name], targets[one.name])
                    for one in placement.variants},
         way=way,
+        awaited=remembered.awaited,
     )  # fmt: skip
     return replace(memory, placing=replace(remembered, generations=generations)), ground
 
@@ -187,14 +197,20 @@ def _standing(known: VariantFacts, target: Workload) -> Standing:
     return Standing(target.replicas, target.ready, holding, target.replica_failure)
 
 
+def _begun(placement: Placement, holding: Holding, target: Workload) -> int:
+    """Replicas that a way begins with: what may wait for new nodes is not counted as there."""
+    waits = placement.new_nodes is NewNodes.AUTOSCALER
+    return target.replicas - min(target.replicas, holding.pending if waits else 0)
+
+
 def _moved_by_others(
-    remembered: PlacingMemory, targets: Mapping[str, Workload], way: Handover
+    remembered: PlacingMemory, targets: Mapping[str, Workload], begun: Counts, way: Handover
 ) -> bool:
     """Whether somebody asked for other replicas since: then this is where the way begins."""
     for name, target in targets.items():
         written = remembered.written.get(str(target.target))
         if written is None:
-            if target.replicas != way.start.get(name, 0):
+            if begun[name] != way.start.get(name, 0):
                 return True
         elif target.generation > written.generation and target.replicas != written.replicas:
             return True
