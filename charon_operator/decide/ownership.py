@@ -123,7 +123,7 @@ def _autoscaler(app: ChargedApp, rivals: Sequence[Rival]) -> Conflict | None:
 
 
 def _named(app: ChargedApp) -> str:
-    return " or ".join(str(one) for one in app.targets)
+    return " or ".join(str(one) for one in dict.fromkeys(app.targets))
 
 
 def _older_app(app: ChargedApp, rivals: Sequence[Rival]) -> Conflict | None:
