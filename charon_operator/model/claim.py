@@ -127,8 +127,8 @@ class PlacingMemory:
         claim: the last one; None before the first.
         handover: the way it is on; None while nothing is written.
         since_s: when its mix last changed, seconds since 1970.
-        written: what was last written, by target.
-        generations: of the targets at the last turn, by target.
+        written: what was last written, by name of a variant.
+        generations: of the targets at the last turn, by name of a variant.
     """
 
     since_s: float

@@ -131,4 +131,5 @@ class Placing:
     @property
     def moves(self) -> bool:
         """Whether writes are wanted and allowed."""
-        return self.acts and any(one.final != one.asked for one in self.variants)
+        moves = self.change is not None or any(one.final != one.asked for one in self.variants)
+        return self.acts and moves

@@ -6,12 +6,12 @@ word of one app about another.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from charon_operator.decide import demand, limits, objectives, recall
 from charon_operator.decide.demand import Wish
 from charon_operator.decide.limits import Limited
-from charon_operator.decide.placement import allocate, handover, variants
+from charon_operator.decide.placement import allocate, forms, handover, variants
 from charon_operator.decide.placement.claims import Grant
 from charon_operator.decide.placement.inventory import Stock
 from charon_operator.decide.placement.variants import Ground
@@ -19,9 +19,10 @@ from charon_operator.decide.situation import Situation
 from charon_operator.model.app import ChargedApp
 from charon_operator.model.claim import Claim, Counts, Handover, Patience, PlacingMemory, Variant
 from charon_operator.model.facts import AppFacts, ObjectiveVerdict
+from charon_operator.model.gpu import Need
 from charon_operator.model.hold import Direction
 from charon_operator.model.memory import AppMemory
-from charon_operator.model.placing import Supply
+from charon_operator.model.placing import FormChange, Supply
 from charon_operator.model.workload import Key
 from charon_operator.names import GrantReason
 from charon_operator.settings import Safety
@@ -58,10 +59,20 @@ class Shares:
     Attributes:
         grants: by app; of the apps that were asked about.
         stock: what is left for new pods; apps take from it as their steps are decided.
+        promised: needs of pods that each app was granted and has not asked for.
     """
 
     grants: Mapping[Key, Grant]
     stock: Stock
+    promised: Mapping[Key, tuple[Need, ...]] = field(default_factory=dict)
+
+    def unpromised(self) -> Stock:
+        """What is left when all have what they were granted."""
+        stock = self.stock.copy()
+        for needs in self.promised.values():
+            for need in needs:
+                stock.place(need)
+        return stock
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +86,8 @@ class Course:
         goal: where it goes, within bounds.
         counts: replicas to ask for now.
         detail: what is waited for, else empty.
+        change: of a Deployment's form, else None.
+        note: why a better form is not changed to, else empty.
     """
 
     grant: Grant | None
@@ -83,6 +96,8 @@ class Course:
     goal: Counts
     counts: Counts
     detail: str = ""
+    change: FormChange | None = None
+    note: str = ""
 
 
 def bid(
@@ -118,14 +133,18 @@ def bid(
         wanted=None if asked_nothing else limited.final / 1000,
         quality=ground.spec.min_quality,
         variants=_hoped(ground, safety, now_s, raised=not up),
-        held={name: one.holding.nodes for name, one in ground.standings.items()},
-        targets={name: one.target for name, one in ground.targets.items()},
+        held=_held_by(ground),
+        targets={
+            name: one.target
+            for name, one in ground.targets.items()
+            if name not in ground.absent | ground.changing
+        },
         asked=ground.asked,
         goal=ground.way.target,
         is_met=_is_met(facts, now_s),
         since_s=known.since_s,
         patience=_FOR_GOOD if down or blind else _patience(ground),
-        keeps=down or blind,
+        keeps=down or blind or bool(ground.changing),
         acts=acts and not (up and down),
     )
     memory = replace(memory, placing=replace(known, claim=claim))
@@ -136,7 +155,7 @@ def bid(
 def situated(ground: Ground, situation: Situation, safety: Safety) -> Situation:
     """The situation of all variants together: what they serve, in thousandths of units a second."""
     allowed = variants.bounded(ground.variants, safety, Handover({}, {}), situation.now_s)
-    high = variants.thousandths(sum(one.capacity * one.most for one in allowed))
+    high = variants.thousandths(variants.most(ground, allowed, safety.max_replicas))
     low = variants.thousandths(sum(one.capacity * one.least for one in allowed))
     return replace(
         situation,
@@ -184,7 +203,8 @@ def share(claims: Iterable[Claim], due: Iterable[Key], supply: Supply, now_s: fl
         grants.update({key: would[key] for key in still})
     for one in known:
         _set_apart(one, stock)
-    return Shares({key: grant for key, grant in grants.items() if key in asking}, stock)
+    granted = {key: grant for key, grant in grants.items() if key in asking}
+    return Shares(granted, stock, {one.key: _promised(one, grants[one.key]) for one in known})
 
 
 def course(found: Bid, shares: Shares | None, now_s: float) -> Course:
@@ -195,19 +215,64 @@ def course(found: Bid, shares: Shares | None, now_s: float) -> Course:
     if shares is None or grant is None:
         return Course(None, asked, way, ground.within(way.target), asked)
     granted: Counts = way.target
-    if grant.reason is not GrantReason.DEMAND_UNKNOWN:
+    if grant.reason is not GrantReason.DEMAND_UNKNOWN and not ground.returns:
         granted = ground.within(grant.counts)
         way = handover.toward(way, granted, now_s)
     deadline_s = float(ground.spec.pending_deadline_seconds)
     way = handover.seen(way, ground.standings, now_s, deadline_s)
+    turned = _turned(found, granted, way, (shares, now_s))
+    if turned.change is not None:
+        taken = _changed(ground, grant, granted, turned)
+    else:
+        taken = _stepped(found, grant, granted, turned, shares.stock)
+    if claim.acts:
+        _take(found, taken.counts, shares.stock)
+    return taken
+
+
+def _turned(
+    found: Bid, granted: Counts, way: Handover, given: tuple[Shares, float]
+) -> forms.Turned:
+    """Whether a Deployment takes another form: back, or to a better one where all may move."""
+    (shares, now_s), ground = given, found.ground
+    if not ground.forms:
+        return forms.Turned(way)
+    back = forms.returned(ground, way, shares.stock)
+    if back is not None:
+        return forms.Turned(way, back)
+    may_move = found.may_raise and found.may_lower and found.claim.acts and not ground.fixed
+    if not may_move:
+        return forms.Turned(way)
+    return forms.turned(ground, found.claim, granted, (way, shares.unpromised(), now_s))
+
+
+def _changed(ground: Ground, grant: Grant, granted: Counts, turned: forms.Turned) -> Course:
+    """Nothing else moves at the turn at which a Deployment takes another form."""
+    change, way = turned.change, turned.way
+    assert change is not None
+    counts = {**ground.asked, change.before: 0, change.after: change.replicas}
+    target = ground.targets[change.before].target
+    detail = f"{target} changes from {change.before} to {change.after} by its pod template"
+    if not change.surges:
+        detail += ", one old pod before each new one, as there is no room beside them"
+    return Course(grant, granted, way, way.target, counts, detail, change)
+
+
+def _stepped(
+    found: Bid, grant: Grant, granted: Counts, turned: forms.Turned, stock: Stock
+) -> Course:
+    ground, asked, way = found.ground, found.ground.asked, turned.way
     goal = ground.within(way.target)
+    # While a Deployment replaces its pods more replicas would be more of the old ones, too.
     step = handover.step(
-        ground.variants, ground.standings, goal, _must_serve(found, grant, goal), shares.stock
+        ground.variants,
+        ground.standings,
+        {name: asked[name] if name in ground.changing else count for name, count in goal.items()},
+        _must_serve(found, grant, goal),
+        stock,
     )
     counts = {name: _allowed(found, asked[name], count) for name, count in step.counts.items()}
-    if claim.acts:
-        _take(found, counts, shares.stock)
-    return Course(grant, granted, way, goal, counts, step.detail)
+    return Course(grant, granted, way, goal, counts, step.detail, note=turned.note)
 
 
 def remembered(memory: AppMemory, found: Bid, taken: Course, now_s: float) -> AppMemory:
@@ -218,8 +283,16 @@ def remembered(memory: AppMemory, found: Bid, taken: Course, now_s: float) -> Ap
     if not found.claim.acts:
         return replace(memory, placing=replace(known, handover=None))
     before, after = found.ground.way.target, taken.way.target
-    since_s = now_s if _exchanges(before, after) else known.since_s
+    # A change of form counts from when it was written.
+    exchanges = taken.change is None and _exchanges(before, after)
+    since_s = now_s if exchanges else known.since_s
     return replace(memory, placing=replace(known, handover=taken.way, since_s=since_s))
+
+
+def _held_by(ground: Ground) -> dict[str, tuple[str, ...]]:
+    """Nodes of its pods; those that a rollout has beside them are not there to stay."""
+    found = {name: one.holding.nodes for name, one in ground.standings.items()}
+    return found | {name: found[name][: ground.asked[name]] for name in ground.changing}
 
 
 def _held(situation: Situation) -> tuple[bool, bool]:
@@ -289,6 +362,19 @@ def _set_apart(claim: Claim, stock: Stock) -> None:
     for one in claim.variants:
         for _ in range(claim.asked.get(one.name, 0) - len(claim.held.get(one.name, ()))):
             stock.place(one.need)
+
+
+def _promised(claim: Claim, grant: Grant) -> tuple[Need, ...]:
+    """Needs of pods beyond those that it asks for or holds, of an app that acts."""
+    if not claim.acts:
+        return ()
+    there = {one.name: max(claim.asked.get(one.name, 0), len(claim.held.get(one.name, ())))
+             for one in claim.variants}  # fmt: skip
+    return tuple(
+        one.need
+        for one in claim.variants
+        for _ in range(grant.counts.get(one.name, 0) - there[one.name])
+    )
 
 
 def _exchanges(before: Counts, after: Counts) -> bool:
