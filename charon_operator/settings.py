@@ -153,6 +153,12 @@ class Placement(_Part):
     enabled: bool = False
     templates: bool = False
 
+    @model_validator(mode="after")
+    def _places_what_it_changes(self) -> Self:
+        if self.templates and not self.enabled:
+            raise ValueError("templates needs enabled: variants are not placed at all without it")
+        return self
+
 
 class JournalFile(_Part):
     """Where decisions are kept. Without a path they are kept nowhere."""

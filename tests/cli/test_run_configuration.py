@@ -30,6 +30,7 @@ CASES = {
     "not a mapping": "- mimir",
     "journal nowhere": "journal: {path: EMPTY/deep/journal}",
     "lease times in disorder": "lease: {duration_seconds: 5, renew_deadline_seconds: 10}",
+    "templates without placement": "placement: {templates: true}",
     "port out of range": "health: {port: 70000}",
 }
 

@@ -32,6 +32,12 @@ rules:
 ---
 apiVersion: rbac.authorization.k8s.io/v1
 kind: Role
+metadata: {name: scale-all}
+rules:
+- {apiGroups: [apps], resources: [deployments/scale], verbs: [patch]}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: Role
 metadata: {name: scale-sets}
 rules:
 - {apiGroups: [apps], resources: [statefulsets/scale], verbs: [patch]}

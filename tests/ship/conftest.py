@@ -64,6 +64,7 @@ def workloads(ship_bed: testbed.Testbed, space: str) -> str:
         outsider=["apps"],
         owner=["apps", "scale-one"],
         sets=["apps", "scale-sets"],
+        scaler=["apps", "scale-all"],
         resizer=["apps", "scale-one", "resize"],
         author=["apps", "scale-one", "template"],
     )
@@ -72,9 +73,9 @@ def workloads(ship_bed: testbed.Testbed, space: str) -> str:
     )
     ship_bed.kubectl("create", "-n", space, "-f", "-", input=everything)
     make, scale = ("create", "chargedapps"), ("patch", "--subresource=scale")
-    for user in ("outsider", "owner", "sets", "resizer", "author"):
+    for user in ("outsider", "owner", "sets", "scaler", "resizer", "author"):
         wait_may(ship_bed, user, *make, namespace=space)
-    for user in ("owner", "resizer", "author"):
+    for user in ("owner", "scaler", "resizer", "author"):
         wait_may(ship_bed, user, *scale, "deployments/consumer", namespace=space)
     wait_may(ship_bed, "resizer", "patch", "--subresource=resize", "pods", namespace=space)
     wait_may(ship_bed, "author", "patch", "deployments", namespace=space)

@@ -1,7 +1,7 @@
 """The admission policy on the real API server that asks whom a target belongs to.
 
 Who may not scale a workload may not name it in a ChargedApp; who may not resize its pods may not
-have them resized.
+have them resized, nor its template changed who may only scale it.
 """
 
 import copy
@@ -131,6 +131,62 @@ def test_a_variant_is_not_added_by_who_may_not_scale_it(
     told = apply_as(ship_bed, "owner", workloads, app(target="other"))
     assert "spec.scaleTargetRef: owner may not scale deployments other" in told
     assert "replaced" in apply_as(ship_bed, "owner", workloads, app())
+
+
+def sharing(*named: str, target: tuple[str, str] = MINE) -> str:
+    """An app with variants that share a workload by templates."""
+    kind, name = target
+    variants = [
+        bad_input.variant(
+            one,
+            scaleTargetRef={"kind": kind, "name": name},
+            template={"container": "app", "gpus": gpus},
+        )
+        for gpus, one in enumerate(named)
+    ]
+    body = copy.deepcopy(bad_input.PLACED)
+    body["spec"]["placement"] = {"variants": variants}
+    return json.dumps(body)
+
+
+EIGHT = [f"v{index}" for index in range(MOST_VARIANTS)]
+
+
+def test_who_may_only_scale_may_not_have_the_template_changed(
+    ship_bed: testbed.Testbed, workloads: str
+) -> None:
+    told = apply_as(ship_bed, "owner", workloads, sharing("a100", "cpu"))
+    field = "spec.placement.variants[a100].template"
+    assert f"{field}: owner may not change deployments consumer in namespace {workloads}" in told
+    assert "ask for the right to patch deployments there, or leave template out" in told
+    assert not exists(ship_bed, workloads)
+
+
+@pytest.mark.parametrize("place", [0, 3, MOST_VARIANTS - 1])
+def test_who_may_only_scale_may_not_have_one_template_of_many_changed(
+    ship_bed: testbed.Testbed, workloads: str, place: int
+) -> None:
+    body = json.loads(placed(*[("Deployment", f"d{index}") for index in range(MOST_VARIANTS)]))
+    variants = body["spec"]["placement"]["variants"]
+    variants[place]["template"] = {"container": "app", "gpus": 1}
+    told = apply_as(ship_bed, "scaler", workloads, json.dumps(body))
+    assert f"variants[v{place}].template: scaler may not change deployments d{place}" in told
+
+
+@pytest.mark.parametrize("named", [EIGHT[:1], EIGHT], ids=["one", "as many as there may be"])
+def test_who_may_change_the_deployment_may_have_its_template_changed(
+    ship_bed: testbed.Testbed, workloads: str, named: list[str]
+) -> None:
+    assert "created" in apply_as(ship_bed, "author", workloads, sharing(*named))
+
+
+def test_a_template_is_not_added_by_who_may_only_scale(
+    ship_bed: testbed.Testbed, workloads: str
+) -> None:
+    assert "created" in apply_as(ship_bed, "owner", workloads, placed(MINE))
+    told = apply_as(ship_bed, "owner", workloads, sharing("v0"))
+    assert "owner may not change deployments consumer" in told
+    assert "replaced" in apply_as(ship_bed, "author", workloads, sharing("v0"))
 
 
 def test_labels_and_deletion_are_free(ship_bed: testbed.Testbed, workloads: str) -> None:

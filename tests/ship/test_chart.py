@@ -70,6 +70,7 @@ BAD_VALUES = {
     "an interval without a unit": "serviceMonitor.interval=a5",
     "a knob in words": "knobs.resources.enabled=InPlace",
     "another knob in words": "knobs.placement.enabled=maybe",
+    "a part of it in words": "knobs.placement.templates=Yes",
     "a knob among the settings": "settings.placement.enabled=true",
     "a label that is none": "dashboards.label=_x",
     "a cap of nothing": "settings.safety.max_replicas=0",
@@ -175,6 +176,26 @@ def test_placement_asks_for_nodes_and_pods_of_the_cluster_and_tells_the_operator
         assert settings_of(documents, tmp_path).placement.enabled is enabled
 
 
+PLACED = ("--set", "knobs.placement.enabled=true")
+TEMPLATES = ("--set", "knobs.placement.templates=true")
+
+
+def test_templates_ask_for_a_patch_of_deployments_and_tell_the_operator(tmp_path: Path) -> None:
+    placed = chart.documents(*PLACED)
+    templates = chart.documents(*PLACED, *TEMPLATES)
+    patch = ("ClusterRole", "apps/deployments", "patch")
+    assert rules_of(templates) - rules_of(placed) == {patch}
+    for documents, given in ((placed, False), (templates, True)):
+        read = settings_of(documents, tmp_path).placement
+        assert (read.enabled, read.templates) == (True, given)
+
+
+def test_templates_without_placement_are_refused() -> None:
+    told = chart.helm("template", "x", chart.CHART, *TEMPLATES, check=False)
+    words = "variants are not placed at all; set knobs.placement.enabled too"
+    assert f"knobs.placement.templates: {words}" in told
+
+
 @pytest.mark.parametrize(("enabled", "least"), [("false", 1), ("true", 0)])
 def test_fence_lets_scale_to_0_with_placement_alone(enabled: str, least: int) -> None:
     documents = chart.documents("--set", f"knobs.placement.enabled={enabled}")
@@ -194,8 +215,9 @@ def test_authorizer_asks_for_as_many_variants_as_there_may_be() -> None:
         for one in chart.documents()
         if one["kind"] == "ValidatingAdmissionPolicy" and "authorizer" in one["metadata"]["name"]
     )
-    asks = [one for one in policy["spec"]["validations"] if "scale" in one["expression"]]
-    assert len(asks) == MOST_VARIANTS
+    for asked in ("subresource('scale')", "variables.templates["):
+        asks = [one for one in policy["spec"]["validations"] if asked in one["expression"]]
+        assert len(asks) == MOST_VARIANTS
 
 
 def test_a_watched_namespace_is_read_by_the_binding_there_and_no_other() -> None:

@@ -1,6 +1,7 @@
 """Scaling to 0 on the real API server: what the fence lets through where placement is on alone.
 
-Without the value it is refused (`test_fence_caps_the_replicas`).
+Without the value it is refused (`test_fence_caps_the_replicas`). A form is not changed without the
+value of its own (`test_template_rights_testbed`).
 """
 
 import json
@@ -14,7 +15,9 @@ from tests.ship import chart
 from tests.ship.admission import FENCED, deployment, patch
 from tests.ship.conftest import client_of
 from tests.ship.test_fence_testbed import targets
-from tests.ship.test_resize_rights_testbed import installed
+from tests.ship.test_resize_rights_testbed import all_rights, installed  # noqa: F401
+from tests.ship.test_template_rights_testbed import asked as asked_for
+from tests.ship.test_template_rights_testbed import change
 
 pytestmark = pytest.mark.testbed
 
@@ -66,3 +69,20 @@ def test_scaling_to_0_opens_no_system_namespace(
         assert (refused.status_code, FENCED in refused.text) == (403, True)
     finally:
         ship_bed.kubectl("delete", "deployment", "dns", "-n", "kube-system", "--wait=false")
+
+
+def test_a_form_is_not_changed_without_a_value_of_its_own(
+    operator: httpx.Client, paths: tuple[str, str]
+) -> None:
+    refused = asked_for(operator, paths[0], change())
+    assert refused.status_code == 403
+    assert 'cannot patch resource "deployments"' in refused.json()["message"]
+
+
+@pytest.mark.usefixtures("all_rights")
+def test_a_form_is_not_changed_without_a_value_of_its_own_even_with_all_rights(
+    operator: httpx.Client, paths: tuple[str, str]
+) -> None:
+    refused = asked_for(operator, paths[0], change())
+    assert (refused.status_code, FENCED in refused.text) == (403, True)
+    assert "may scale and report, and nothing else" in refused.text

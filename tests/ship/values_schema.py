@@ -44,7 +44,10 @@ def _values() -> dict[str, Any]:
             forceMode=_text(enum=["", "Advisory"]),
             watchNamespaces=_list(_text(pattern="^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", maxLength=63)),
             settings=settings(),
-            knobs=_object(placement=_object(enabled=_SWITCH), resources=_object(enabled=_SWITCH)),
+            knobs=_object(
+                placement=_object(enabled=_SWITCH, templates=_SWITCH),
+                resources=_object(enabled=_SWITCH),
+            ),
             mimirSecret=_text(maxLength=253),
             journal=_object(enabled=_SWITCH, sizeLimit=_QUANTITY),
             crds=_object(install=_SWITCH),

@@ -46,7 +46,9 @@ app.kubernetes.io/part-of: charon-operator
 {{- $_ := set $ours "journal" (dict "path" "/var/lib/charon/journal.jsonl") -}}
 {{- end -}}
 {{- if .Values.knobs.placement.enabled -}}
-{{- $_ := set $ours "placement" (dict "enabled" true) -}}
+{{- $_ := set $ours "placement" (pick .Values.knobs.placement "enabled" "templates") -}}
+{{- else if .Values.knobs.placement.templates -}}
+{{- fail "knobs.placement.templates: variants are not placed at all; set knobs.placement.enabled too" -}}
 {{- end -}}
 {{- if .Values.watchNamespaces -}}
 {{- $_ := set $ours "watch_namespaces" .Values.watchNamespaces -}}
