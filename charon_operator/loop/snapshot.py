@@ -110,8 +110,8 @@ class Snapshot(Store):
 
         Args:
             found: the target.
-            left: the variant as a write of ours left it; without it nothing new is known of what
-                pods need.
+            left: the variant as a write of ours left it; without it nothing new is known of its
+                template.
         """
         name = Key(found.target.namespace, found.target.name)
         with self._lock:

@@ -160,6 +160,27 @@ def test_what_did_not_change_is_written_once() -> None:
     assert [rows.kinds().count(kind) for kind in ("need", "supply", "workload")] == [2, 1, 3]
 
 
+def test_what_did_not_change_is_written_once_where_variants_share_a_workload() -> None:
+    ways = [
+        placed_world.variant(
+            name,
+            scaleTargetRef={"kind": "Deployment", "name": "web"},
+            template={"container": "app", "gpus": gpus},
+        )
+        for name, gpus in (("fp16", 1), ("fp32", 2))
+    ]
+    shared = ChargedApp.parse(placed_world.placed_app("shared", 1, *ways))
+    shape = Shape(gpus=(("app", 1),))
+    known = {
+        name: VariantFacts(samples.workload(count, "web"), gpus.need(gpu=1 + count), shape=shape)
+        for name, count in (("fp16", 2), ("fp32", 0))
+    }
+    rows, whole = Rows(), AppFacts(shared, samples.policy(), variants=known)
+    turns(rows, [(whole, None)] * 3)
+    assert [rows.kinds().count(kind) for kind in ("need", "workload")] == [2, 2]
+    assert [one.facts[0] for one in rows.read() if isinstance(one, journal.Turn)] == [whole] * 3
+
+
 def test_app_when_forgotten_then_its_variants_are_told_anew() -> None:
     rows = Rows()
     known = facts(VariantFacts(samples.workload(2, "fp16"), gpus.need()), VariantFacts(None))
