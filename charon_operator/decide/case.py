@@ -66,10 +66,10 @@ def sense(facts: AppFacts, memory: AppMemory | None, now_s: float, safety: Safet
         return Case(facts, placing.without_share(recall.unjudged(memory)))
     app, workload = checked.app, checked.workload
     known = recall.meet(memory, app.uid, workload, facts.past, now_s)
-    known, ground = variants.stand(app, facts.variants, known, now_s)
-    targets = tuple(ground.targets.values()) if ground else (workload,)
+    known, ground = variants.stand(app, facts, known, now_s)
+    targets = ground.targets if ground else {"": workload}
     known = ownership.watched(known, app, targets, now_s, safety)
-    conflict = ownership.conflict(app, targets, facts.rivals, known)
+    conflict = ownership.conflict(app, tuple(targets.values()), facts.rivals, known)
     if conflict:
         known = recall.left_to_others(known, now_s)
     known, footing = resizing.stand(app.spec, facts.sizes, known, now_s)

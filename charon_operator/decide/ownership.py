@@ -4,7 +4,7 @@ Reads: rivals, the target, what we wrote. Gives: a `Conflict` that names the oth
 of reverts. Never: a fight.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -49,37 +49,53 @@ def conflict(
 
 
 def watched(
-    memory: AppMemory, app: ChargedApp, targets: Sequence[Workload], now_s: float, safety: Safety
+    memory: AppMemory,
+    app: ChargedApp,
+    targets: Mapping[str, Workload],
+    now_s: float,
+    safety: Safety,
 ) -> AppMemory:
-    """Remember whether someone took back what we wrote, and whether peace has returned."""
+    """Remember whether someone took back what we wrote, and whether peace has returned.
+
+    Args:
+        memory: of the app.
+        app: as it is.
+        targets: by name of a variant; of an app without variants the name says nothing.
+        now_s: seconds since 1970.
+        safety: the operator's own bounds.
+    """
     since_s = now_s - safety.revert_window_seconds
     if memory.reverts:
         recent = tuple(item for item in memory.reverts if since_s < item.time_s <= now_s)
         memory = replace(memory, reverts=recent)
     if memory.yielded:
-        seen = (sum(one.replicas for one in targets), now_s, safety.quiet_seconds)
+        seen = (_replicas(targets), now_s, safety.quiet_seconds)
         return _quietened(memory, memory.yielded, app, seen)
-    took_back = next((one for one in targets if _reverted(_written(memory, one), one)), None)
+    reverted = (name for name, one in targets.items() if _reverted(_written(memory, name), one))
+    took_back = next(reverted, None)
     if took_back is None:
         return memory
-    manager = took_back.last_scaler or _UNNAMED
+    manager = targets[took_back].last_scaler or _UNNAMED
     reverts = (*memory.reverts, Revert(now_s, manager))
     memory = replace(_unwritten(memory, took_back), reverts=reverts)
     if sum(item.manager == manager for item in reverts) < safety.reverts_before_yielding:
         return memory
-    replicas = sum(one.replicas for one in targets)
-    return replace(memory, yielded=Yielded(manager, app.generation, replicas, now_s))
+    return replace(memory, yielded=Yielded(manager, app.generation, _replicas(targets), now_s))
 
 
-def _written(memory: AppMemory, target: Workload) -> Written | None:
-    return memory.placing.written.get(str(target.target)) if memory.placing else memory.written
+def _replicas(targets: Mapping[str, Workload]) -> int:
+    return sum(one.replicas for one in targets.values())
 
 
-def _unwritten(memory: AppMemory, target: Workload) -> AppMemory:
+def _written(memory: AppMemory, name: str) -> Written | None:
+    return memory.placing.written.get(name) if memory.placing else memory.written
+
+
+def _unwritten(memory: AppMemory, name: str) -> AppMemory:
     """Once said to be taken back, what was written says nothing any more."""
     if memory.placing is None:
         return replace(memory, written=None)
-    left = {name: one for name, one in memory.placing.written.items() if name != str(target.target)}
+    left = {other: one for other, one in memory.placing.written.items() if other != name}
     return replace(memory, placing=replace(memory.placing, written=left))
 
 
@@ -123,7 +139,7 @@ def _autoscaler(app: ChargedApp, rivals: Sequence[Rival]) -> Conflict | None:
 
 
 def _named(app: ChargedApp) -> str:
-    return " or ".join(str(one) for one in app.targets)
+    return " or ".join(str(one) for one in dict.fromkeys(app.targets))
 
 
 def _older_app(app: ChargedApp, rivals: Sequence[Rival]) -> Conflict | None:

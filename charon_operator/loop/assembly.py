@@ -21,7 +21,7 @@ from charon_operator.model.policy import ControlPolicy
 from charon_operator.model.reading import Readings
 from charon_operator.model.workload import Absent, Key, Target, Workload, together
 from charon_operator.names import Reason
-from charon_operator.observe import gather, queries
+from charon_operator.observe import forms, gather, queries
 from charon_operator.observe.queries import AppQueries
 
 _log = logging.getLogger(__name__)
@@ -45,10 +45,11 @@ class Ground:
 class Assembly:
     """Puts together what a turn is given."""
 
-    def __init__(self, snapshot: Snapshot, gates: Gates, mimir: settings.Mimir) -> None:
+    def __init__(self, snapshot: Snapshot, gates: Gates, configured: settings.Settings) -> None:
         self._snapshot = snapshot
         self._gates = gates
-        self._mimir = mimir
+        self._mimir = configured.mimir
+        self._fixed_forms = not configured.placement.templates
 
     def compile(self, books: Iterable[Book]) -> None:
         """Compile the queries of apps whose generation is new. Slow: not for the loop's thread."""
@@ -124,6 +125,7 @@ class Assembly:
                 past=Past() if app.key in memory.apps else book.past,
                 sizes=book.sizes,
                 variants=variants,
+                fixed_forms=self._fixed_forms and any(one.shape for one in variants.values()),
             )
         except Exception as error:
             _log.exception("Facts of %s could not be assembled", app.key)
@@ -133,12 +135,13 @@ class Assembly:
         placement = app.spec.placement
         if placement is None:
             return {}
-        return {
+        found = {
             variant.name: self._snapshot.variant(
                 target, ground.holdings.get(target, _NO_PODS), app.targets
             )
             for variant, target in zip(placement.variants, app.targets, strict=True)
         }
+        return forms.told_apart(placement.variants, found)
 
     def _workload(
         self, app: ChargedApp, variants: Mapping[str, VariantFacts] | None = None
@@ -146,7 +149,9 @@ class Assembly:
         if app.spec.placement is None:
             return self._snapshot.workload(app.target)
         if variants is None:
-            return _whole([self._snapshot.workload(target) for target in app.targets])
+            return _whole(
+                [self._snapshot.workload(target) for target in dict.fromkeys(app.targets)]
+            )
         return _whole([variant.workload for variant in variants.values()])
 
 

@@ -77,7 +77,7 @@ class Fleet:
         gates = Gates(snapshot, leader, clock, configured)
         safety = configured.safety
         self._decider = Decider(journal, safety, clock, self.metrics, leader.identity)
-        self._assembly = Assembly(snapshot, gates, configured.mimir)
+        self._assembly = Assembly(snapshot, gates, configured)
         self._roster = Roster(snapshot, clock, configured.mimir)
         world = (cluster, snapshot, clock)
         self._writer = Writer(

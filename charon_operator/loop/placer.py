@@ -7,18 +7,18 @@ is under way, or a write that a gate forbids at its very moment.
 No intent is written before it: a step stands only on what is there, so that after a crash the next
 turn goes on from where this one came to.
 
-    raises -> all written? -> lowerings -> remembered
+    raises -> all written? -> a change of form -> written? -> lowerings -> remembered
        └ 409 -> read again -> the next turn decides again, with all apps that want the same devices
 """
 
 import functools
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
 from charon_operator import ports, settings
-from charon_operator.actuate import placement, replicas
+from charon_operator.actuate import placement
 from charon_operator.actuate.backoff import Backoff
 from charon_operator.actuate.placement import Write
 from charon_operator.loop.book import Book
@@ -27,6 +27,9 @@ from charon_operator.loop.gates import Gates
 from charon_operator.loop.outbox import Outbox, Urgency
 from charon_operator.loop.snapshot import Snapshot
 from charon_operator.loop.teller import Teller
+from charon_operator.model.app import ChargedApp
+from charon_operator.model.facts import AppFacts
+from charon_operator.model.form import Form
 from charon_operator.model.placing import Placing
 from charon_operator.model.workload import Key
 from charon_operator.ports import WriteOutcome, WriteResult
@@ -117,11 +120,14 @@ class Placer:
         self._teller.tell(step.book)
 
     async def _attempt(self, step: _Step) -> None:
-        wanted = placement.writes(step.placing, step.view.facts.variants)
-        tried = await self._written(step, wanted.raises)
-        made = [one for one in tried if one.outcome is WriteOutcome.WRITTEN]
-        if len(made) == len(wanted.raises):
-            tried += await self._written(step, wanted.lowerings)
+        facts = step.view.facts
+        wanted = placement.writes(step.placing, facts.variants, _forms(facts))
+        tried: list[_Tried] = []
+        for writes in (wanted.raises, wanted.changes, wanted.lowerings):
+            now = await self._written(step, writes)
+            tried += now
+            if [one.outcome for one in now] != [WriteOutcome.WRITTEN] * len(writes):
+                break
         if tried:
             await self._conclude(step, tried)
 
@@ -135,15 +141,15 @@ class Placer:
                 break
             if not self._gates.may_move(step.book, step.view.outcome.generation):
                 break
-            tried.append(_Tried(write, await self._scale(write)))
+            tried.append(_Tried(write, await self._make(write)))
         return tried
 
-    async def _scale(self, write: Write) -> WriteResult:
-        result = await replicas.apply(self._cluster, write.scale)
-        self._metrics.writes.labels("scale", result.outcome.value).inc()
-        seen = replicas.after(write.workload, write.scale, result)
+    async def _make(self, write: Write) -> WriteResult:
+        result = await write.make(self._cluster)
+        self._metrics.writes.labels(write.KIND, result.outcome.value).inc()
+        seen = write.after(result)
         if seen is not None:
-            self._snapshot.put_workload(seen)
+            self._snapshot.put_workload(*seen)
         return result
 
     async def _conclude(self, step: _Step, tried: Sequence[_Tried]) -> None:
@@ -155,7 +161,7 @@ class Placer:
             self._back_off(step, tried)
         for one in tried:
             if one.outcome is WriteOutcome.CONFLICT:
-                found = await self._cluster.workload(one.write.scale.target)
+                found = await self._cluster.workload(one.write.target)
                 if found is not None:
                     self._snapshot.put_workload(found)
 
@@ -164,7 +170,7 @@ class Placer:
         for outcome in WriteOutcome:
             same = [one for one in tried if one.outcome is outcome]
             if same:
-                placing = placement.made(step.placing, {one.write.scale.target for one in same})
+                placing = placement.made(step.placing, {one.write.target for one in same})
                 told = (step.turn_id, step.view.outcome, placing, same[0].result)
                 self._decider.placed(*told)
 
@@ -199,3 +205,10 @@ class Placer:
             moves = replace(moves, until_s=0.0)
             self._again(step.key)
         book.moves = moves
+
+
+def _forms(facts: AppFacts) -> Mapping[str, Form]:
+    """The forms that an app's Deployments may be given, by name of a variant."""
+    placement = facts.app.spec.placement if isinstance(facts.app, ChargedApp) else None
+    variants = placement.variants if placement else ()
+    return {one.name: one.template for one in variants if one.template is not None}

@@ -16,10 +16,11 @@ from charon_operator.errors import SpecError
 from charon_operator.loop.floor import Floor
 from charon_operator.loop.store import Body, Kind, Store
 from charon_operator.model import body as bodies
-from charon_operator.model import gpu
+from charon_operator.model import form, gpu
 from charon_operator.model.app import Actuation, ChargedApp, Mode
 from charon_operator.model.decision import Past
 from charon_operator.model.facts import Broken
+from charon_operator.model.form import Shape
 from charon_operator.model.gpu import Need
 from charon_operator.model.parts import part
 from charon_operator.model.placing import Holding, VariantFacts
@@ -64,12 +65,16 @@ class _Template:
     """What a pod of some template needs, or why that cannot be read.
 
     Attributes:
-        version: uid and generation of the workload that it was read from.
+        version: uid and generation of the workload that has it.
+        shape: of a Deployment.
+        was_read: from a body; if not, it is what a write of ours left.
     """
 
     version: tuple[str, int]
     need: Need | None = None
     problem: str = ""
+    shape: Shape | None = None
+    was_read: bool = True
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -100,8 +105,14 @@ class Snapshot(Store):
 
     # What is read afresh.
 
-    def put_workload(self, found: Workload | Absent) -> None:
-        """A target was read afresh; the labels of its pods stay as they were seen."""
+    def put_workload(self, found: Workload | Absent, left: VariantFacts | None = None) -> None:
+        """A target was read afresh; the labels of its pods stay as they were seen.
+
+        Args:
+            found: the target.
+            left: the variant as a write of ours left it; without it nothing new is known of its
+                template.
+        """
         name = Key(found.target.namespace, found.target.name)
         with self._lock:
             shelf_of = self._shelves[TARGET_KINDS[found.target.kind]]
@@ -114,6 +125,8 @@ class Snapshot(Store):
                 before: _Target | None = shelf_of.get(name)
                 known = before or _Target(found, ())
                 entry = dataclasses.replace(known, workload=found)
+                if left is not None and isinstance(entry, _Variant):
+                    entry = dataclasses.replace(entry, template=_left(left, found))
                 shelf_of.put(name, found.uid, found.resource_version, entry)
 
     # What the fleet reads.
@@ -162,7 +175,10 @@ class Snapshot(Store):
                 return VariantFacts(self.workload(target), holding=holding)
             others = [self._entry(other) for other in targets if other != target]
             workload = self._with_floor(entry, [other.pods for other in others if other])
-        return VariantFacts(workload, entry.template.need, entry.template.problem, holding)
+        template = entry.template
+        # Whatever form an older generation was in says nothing of this one.
+        shape = template.shape if _version(workload) == template.version else None
+        return VariantFacts(workload, template.need, template.problem, holding, shape)
 
     def rivals(self, app: ChargedApp) -> tuple[Rival, ...]:
         """Other controllers that name a target of this app, the app itself left out."""
@@ -261,11 +277,12 @@ class Snapshot(Store):
         workload, pods = bodies.workload(body, kind), bodies.pod_labels(body)
         if not self._places:
             return _Target(workload, pods)
-        version = workload.uid, workload.generation
+        version = _version(workload)
         # Only its status changed, as it mostly does: the template is as it was read.
-        if isinstance(before, _Variant) and before.template.version == version:
-            return _Variant(workload, pods, before.template)
-        return _Variant(workload, pods, _read_template(body, version))
+        known = before.template if isinstance(before, _Variant) else None
+        if known is not None and known.was_read and known.version == version:
+            return _Variant(workload, pods, known)
+        return _Variant(workload, pods, _read_template(body, version, kind))
 
     def _relink(self, kind: Kind, name: Key, before: Any, entry: Any) -> None:
         if before is not None:
@@ -334,9 +351,18 @@ def _broken(body: Body, field: str, message: str, reason: names.Reason) -> Broke
     )
 
 
-def _read_template(body: Body, version: tuple[str, int]) -> _Template:
+def _version(workload: Workload) -> tuple[str, int]:
+    return workload.uid, workload.generation
+
+
+def _left(known: VariantFacts, found: Workload) -> _Template:
+    return _Template(_version(found), known.need, known.problem, known.shape, was_read=False)
+
+
+def _read_template(body: Body, version: tuple[str, int], kind: str) -> _Template:
     try:
-        return _Template(version, gpu.need(part(body, "spec", "template"), "spec.template"))
+        need = gpu.need(part(body, "spec", "template"), "spec.template")
+        return _Template(version, need, "", form.shape(body) if kind == names.DEPLOYMENT else None)
     except SpecError as error:
         return _Template(version, problem=f"{error.field}: {error.message}")
     except (TypeError, ValueError, AttributeError) as error:

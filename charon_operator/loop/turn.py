@@ -151,7 +151,9 @@ def placed(
     """
     app = memory.apps.get(key)
     known = app.placing if app else None
-    moved = [one for one in placing.variants if one.final != one.asked]
+    change = placing.change
+    reshaped = (change.before, change.after) if change else ()
+    moved = [one for one in placing.variants if one.final != one.asked or one.name in reshaped]
     if app is None or known is None or known.claim is None or known.handover is None or not moved:
         return memory
     if outcome not in (WriteOutcome.WRITTEN, WriteOutcome.UNREACHABLE):
@@ -160,11 +162,13 @@ def placed(
     start, to = variants.measured(known.claim.variants, known.handover, asked, {**asked, **final})
     if outcome is WriteOutcome.WRITTEN:
         written = {
-            str(one.target): Written(one.final, known.generations.get(str(one.target), 0))
-            for one in moved
+            one.name: Written(one.final, known.generations.get(one.name, 0)) for one in moved
         }
         claim = replace(known.claim, asked={**asked, **final})
         known = replace(known, written={**known.written, **written}, claim=claim)
+    if change:
+        # It may have been made: no other before its dwell is over.
+        known = replace(known, since_s=now_s)
     action = Action(now_s, variants.thousandths(start), variants.thousandths(to))
     actions = app.actions if action.start == action.to else (*app.actions, action)
     changed = replace(app, acted_at_s=now_s, actions=actions, placing=known)

@@ -133,8 +133,8 @@ class PlacingMemory:
         awaited: of the variants whose pods wait for new nodes, the way from what fits to all of
             them; None where none does, and none has failed.
         since_s: when its mix last changed, seconds since 1970.
-        written: what was last written, by target.
-        generations: of the targets at the last turn, by target.
+        written: what was last written, by name of a variant.
+        generations: of the targets at the last turn, by name of a variant.
     """
 
     since_s: float

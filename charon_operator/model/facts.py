@@ -46,6 +46,7 @@ class AppFacts:
         past: what the status of an app says that is seen for the first time.
         sizes: of the target's pods; None when nobody asked, or the API server did not answer.
         variants: by name, of an app with placement; `workload` is then all of them together.
+        fixed_forms: the administrator lets no pod template be changed.
     """
 
     app: ChargedApp | Broken
@@ -59,6 +60,7 @@ class AppFacts:
     past: Past = field(default_factory=Past)
     sizes: Sizes | None = None
     variants: Mapping[str, VariantFacts] = field(default_factory=dict)
+    fixed_forms: bool = False
 
     @property
     def key(self) -> Key:

@@ -8,7 +8,7 @@ runtime class. A Deployment stands in a form when it has all three as the form s
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, Final
 
 from pydantic import Field
@@ -76,6 +76,19 @@ class Shape:
         if isinstance(self.surge, int):
             return self.surge
         return -(-int(self.surge.removesuffix("%")) * replicas // 100)
+
+    def after(self, write: "FormWrite") -> "Shape":
+        """What a write makes of it."""
+        form = write.form
+        gpus = {**dict(self.gpus), form.container: form.gpus}
+        return replace(
+            self,
+            gpus=tuple(gpus.items()),
+            product=form.product,
+            runtime_class=form.runtime_class_name,
+            surge=self.surge if write.surges else 0,
+            came_from=write.came_from,
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ Reads: nothing. Gives: `VariantFacts` and `Supply` in, `Placing` out. Never: beh
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from charon_operator.model.form import Shape
 from charon_operator.model.gpu import Need, Node
 from charon_operator.model.workload import Absent, Target, Workload
 
@@ -53,12 +54,33 @@ class VariantFacts:
         workload: its target now; None when the API server has not said.
         need: what one of its pods asks for; None where the template cannot be read.
         problem: field and remedy where it cannot be read, else empty.
+        shape: of the Deployment that it is a form of; None for a variant without a template. That
+            Deployment is in one form at a time: the variants that it is not have no pods.
     """
 
     workload: Workload | Absent | None
     need: Need | None = None
     problem: str = ""
     holding: Holding = field(default_factory=Holding)
+    shape: Shape | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FormChange:
+    """A Deployment becomes another of its variants.
+
+    Attributes:
+        before, after: names of the variants.
+        replicas: that it has from now on.
+        surges: new pods may come before old ones go; False: one old pod at a time goes first.
+        came_from: the variant to go back to, and its replicas, should this not come about.
+    """
+
+    before: str
+    after: str
+    replicas: int
+    surges: bool
+    came_from: tuple[str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +116,7 @@ class Placing:
         message: a sentence for people; it names no other app.
         capacity: units a second that `final` serves.
         wanted: units a second wanted after limits; None while that is not known.
+        change: of a Deployment's form, which moves both its variants in one write; else None.
     """
 
     acts: bool
@@ -103,8 +126,10 @@ class Placing:
     message: str
     capacity: float = 0.0
     wanted: float | None = None
+    change: FormChange | None = None
 
     @property
     def moves(self) -> bool:
         """Whether writes are wanted and allowed."""
-        return self.acts and any(one.final != one.asked for one in self.variants)
+        moves = self.change is not None or any(one.final != one.asked for one in self.variants)
+        return self.acts and moves

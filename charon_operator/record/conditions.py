@@ -122,7 +122,8 @@ def _ready(standing: Standing, others: Sequence[Aspect]) -> Aspect:
         return Aspect(kind, FALSE, actuating.reason, actuating.message)
     if _advises(standing):
         return Aspect(kind, TRUE, Reason.ADVISING, "Decides and records; writes nothing.")
-    targets = facts.app.targets if isinstance(facts.app, ChargedApp) else ()
+    # Variants may share one.
+    targets = dict.fromkeys(facts.app.targets) if isinstance(facts.app, ChargedApp) else ()
     return Aspect(kind, TRUE, Reason.CONTROLLING, f"Controls {', '.join(map(str, targets))}.")
 
 

@@ -133,6 +133,8 @@ def variables_to_json(facts: AppFacts) -> Json:
         found["past"] = _past(facts.past)
     if facts.sizes is not None:
         found["sizes"] = sizes_to_json(facts.sizes)
+    if facts.fixed_forms:
+        found["fixedForms"] = True
     return found
 
 
@@ -153,6 +155,7 @@ def variables_from_json(row: Mapping[str, Any]) -> Json:
         "forced_advisory": row.get("forcedAdvisory", ""),
         "past": past_from_json(row["past"]) if "past" in row else Past(),
         "sizes": sizes_from_json(row["sizes"]) if "sizes" in row else None,
+        "fixed_forms": row.get("fixedForms", False),
     }
 
 

@@ -43,6 +43,8 @@ from charon_operator.record.reader import (
 
 # Turn id, time, and the rows of a turn so far.
 _Place = tuple[str, float, list[Row]]
+# What a row is of; variants that share a workload have each their own.
+_Owner = Key | tuple[Target, str]
 
 
 class Recorder:
@@ -59,7 +61,7 @@ class Recorder:
         self._idle = idle
         self._identity = identity
         self._ref = 0
-        self._known: dict[tuple[str, Key | Target], tuple[object, int]] = {}
+        self._known: dict[tuple[str, _Owner], tuple[object, int]] = {}
         # What the newest row of a supply said, with its number.
         self._supply = (NOTHING, 0)
 
@@ -193,14 +195,12 @@ class Recorder:
         assert isinstance(facts.app, ChargedApp)
         found = {}
         for target, (name, one) in zip(facts.app.targets, facts.variants.items(), strict=True):
-            workload = self._reference(place, "workload", target, one.workload)
-            need = self._reference(place, "need", target, one.need)
+            workload = self._reference(place, "workload", (target, name), one.workload)
+            need = self._reference(place, "need", (target, name), one.need)
             found[name] = variant_to_json(one, workload, need)
         return found
 
-    def _reference(
-        self, place: _Place, kind: str, owner: Key | Target, value: object
-    ) -> int | None:
+    def _reference(self, place: _Place, kind: str, owner: _Owner, value: object) -> int | None:
         """The number of the row that says this; the row is made when there is none."""
         if value is None:
             return None
@@ -231,10 +231,10 @@ class Recorder:
     def _forget(self, key: Key) -> None:
         spec, _ = self._known.pop(("spec", key), (None, 0))
         self._known.pop(("workload", key), None)
-        if isinstance(spec, ChargedApp):
-            for target in spec.targets:
-                self._known.pop(("workload", target), None)
-                self._known.pop(("need", target), None)
+        if isinstance(spec, ChargedApp) and spec.spec.placement is not None:
+            for target, variant in zip(spec.targets, spec.spec.placement.variants, strict=True):
+                self._known.pop(("workload", (target, variant.name)), None)
+                self._known.pop(("need", (target, variant.name)), None)
 
 
 _ENCODE: Final[dict[str, Any]] = {

@@ -8,8 +8,16 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from charon_operator.model import gpu_json
+from charon_operator.model.form import Shape
 from charon_operator.model.gpu import Need
-from charon_operator.model.placing import Holding, Placing, Supply, VariantFacts, VariantMove
+from charon_operator.model.placing import (
+    FormChange,
+    Holding,
+    Placing,
+    Supply,
+    VariantFacts,
+    VariantMove,
+)
 from charon_operator.model.workload import Absent, Target, Workload
 
 Json = dict[str, Any]
@@ -33,6 +41,8 @@ def variant_to_json(variant: VariantFacts, workload: Any, need: Any) -> Json:
     holding = variant.holding
     if holding != Holding():
         found["holding"] = [list(holding.nodes), holding.pending, holding.gated]
+    if variant.shape is not None:
+        found["shape"] = _shape(variant.shape)
     return found
 
 
@@ -41,14 +51,41 @@ def variant_from_json(
 ) -> VariantFacts:
     """The facts that `variant_to_json` was given."""
     nodes, pending, gated = row.get("holding") or ((), 0, 0)
-    return VariantFacts(
-        workload, need, row.get("problem", ""), Holding(tuple(nodes), pending, gated)
+    holding = Holding(tuple(nodes), pending, gated)
+    shape = _shape_from(row["shape"]) if "shape" in row else None
+    return VariantFacts(workload, need, row.get("problem", ""), holding, shape)
+
+
+def _shape(shape: Shape) -> Json:
+    found: Json = {
+        "gpus": dict(shape.gpus),
+        "product": shape.product,
+        "runtimeClass": shape.runtime_class,
+        "rolls": shape.rolls,
+        "surge": shape.surge,
+        "paused": shape.paused,
+    }
+    if shape.came_from is not None:
+        found["cameFrom"] = list(shape.came_from)
+    return found
+
+
+def _shape_from(row: Mapping[str, Any]) -> Shape:
+    variant, replicas = row.get("cameFrom", (None, 0))
+    return Shape(
+        gpus=tuple(row["gpus"].items()),
+        product=row["product"],
+        runtime_class=row["runtimeClass"],
+        rolls=row["rolls"],
+        surge=row["surge"],
+        paused=row["paused"],
+        came_from=None if variant is None else (variant, replicas),
     )
 
 
 def placing_to_json(placing: Placing) -> Json:
     """What variants should be; two are the same when these are, to the byte."""
-    return {
+    found: Json = {
         "acts": placing.acts,
         "variants": {one.name: _move(one) for one in placing.variants},
         "feasible": placing.feasible,
@@ -57,12 +94,33 @@ def placing_to_json(placing: Placing) -> Json:
         "capacity": placing.capacity,
         "wanted": placing.wanted,
     }
+    if placing.change is not None:
+        found["change"] = _change(placing.change)
+    return found
 
 
 def placing_from_json(row: Mapping[str, Any]) -> Placing:
     """The placing that `placing_to_json` was given."""
-    variants = [_move_from(name, one) for name, one in row["variants"].items()]
-    return Placing(**{**row, "variants": tuple(variants)})
+    variants = tuple(_move_from(name, one) for name, one in row["variants"].items())
+    change = _change_from(row["change"]) if "change" in row else None
+    return Placing(**{**row, "variants": variants, "change": change})
+
+
+def _change(one: FormChange) -> Json:
+    return {
+        "before": one.before,
+        "after": one.after,
+        "replicas": one.replicas,
+        "surges": one.surges,
+        "cameFrom": list(one.came_from),
+    }
+
+
+def _change_from(row: Mapping[str, Any]) -> FormChange:
+    variant, replicas = row["cameFrom"]
+    return FormChange(
+        row["before"], row["after"], row["replicas"], row["surges"], (variant, replicas)
+    )
 
 
 def _move(one: VariantMove) -> Json:

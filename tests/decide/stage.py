@@ -55,8 +55,11 @@ def app(*ways: dict[str, Any], name: str = "ptycho", **changes: Any) -> ChargedA
     named = ("priority", "minQuality", "savingPercent", "minDwellSeconds", "pendingDeadlineSeconds",
              "newNodes")  # fmt: skip
     placement = {key: changes.pop(key) for key in named if key in changes}
+    # Variants that share a Deployment name it by `of`; the others have each their own.
     ways = tuple(
-        {**way, "scaleTargetRef": {"kind": "Deployment", "name": f"{name}-{way['name']}"}}
+        way
+        if "template" in way
+        else {**way, "scaleTargetRef": {"kind": "Deployment", "name": f"{name}-{way['name']}"}}
         for way in ways
     )
     spec = {

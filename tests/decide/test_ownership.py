@@ -68,7 +68,7 @@ def reverted(
     """We wrote 8 on generation 5, and the target shows 3 again."""
     memory = replace(memory, written=Written(8, 5))
     target = build.workload(3, generation=generation, last_scaler=manager)
-    return ownership.watched(memory, APP, [target], now_s, build.SAFETY)
+    return ownership.watched(memory, APP, {"": target}, now_s, build.SAFETY)
 
 
 def test_second_revert_within_ten_minutes_makes_us_yield() -> None:
@@ -108,7 +108,7 @@ def yielded() -> AppMemory:
 
 def watch(memory: AppMemory, now_s: float, replicas: int = 3, generation: int = 1) -> AppMemory:
     app = build.app(generation=generation)
-    return ownership.watched(memory, app, [build.workload(replicas)], now_s, build.SAFETY)
+    return ownership.watched(memory, app, {"": build.workload(replicas)}, now_s, build.SAFETY)
 
 
 def test_new_generation_of_the_app_releases_at_once() -> None:
@@ -146,7 +146,7 @@ def told(**changes: Any) -> dict[str, Any]:
 def met(status: dict[str, Any]) -> AppMemory:
     past = body.past(status, 1000.0)
     fresh = recall.meet(None, "uid", build.workload(3), past, 1000.0)
-    return ownership.watched(fresh, APP, [build.workload(3)], 1000.0, build.SAFETY)
+    return ownership.watched(fresh, APP, {"": build.workload(3)}, 1000.0, build.SAFETY)
 
 
 def test_yielding_outlives_a_restart_for_thirty_quiet_minutes() -> None:
@@ -218,9 +218,15 @@ def test_who_takes_back_a_variants_replicas_twice_is_given_way_to() -> None:
     known = replace(MEMORY, placing=PlacingMemory(0.0))
     for generation in (6, 8):
         assert known.placing is not None
-        written = {str(PLACED.targets[1]): Written(4, generation - 1)}
+        written = {"fp16": Written(4, generation - 1)}
         known = replace(known, placing=replace(known.placing, written=written))
-        taken = variants(generation=generation, last_scaler="argocd")
+        taken = dict(
+            zip(
+                ("fp32", "fp16"),
+                variants(generation=generation, last_scaler="argocd"),
+                strict=True,
+            )
+        )
         known = ownership.watched(known, PLACED, taken, 1000.0 + generation, build.SAFETY)
         assert known.placing is not None
         assert known.placing.written == {}

@@ -4,6 +4,9 @@ import itertools
 from collections.abc import Mapping
 from typing import Any
 
+from charon_operator import names
+from charon_operator.model.form import GPU, FormWrite, came_from_text
+
 Body = dict[str, Any]
 _versions = itertools.count(1000)
 
@@ -98,3 +101,41 @@ def hpa(name: str = "web-hpa", target: str = "web", kind: str = "Deployment") ->
 def budget(floor: int | str, name: str = "keep", selector: Any = None) -> Body:
     labels = {"matchLabels": {"app": "web"}} if selector is None else selector
     return {"metadata": meta(name), "spec": {"minAvailable": floor, "selector": labels}}
+
+
+def reshaped(body: Body, write: FormWrite) -> Body:
+    """A Deployment after a change of its form, which its controller has begun to roll out."""
+    known, form = body["metadata"], write.form
+    generation = known["generation"] + 1
+    annotations = {names.CAME_FROM: came_from_text(write.came_from)}
+    pods = {**body["spec"]["template"]["spec"], "runtimeClassName": form.runtime_class_name}
+    pods["nodeSelector"] = {names.LABEL_GPU_PRODUCT: form.product} if form.product else {}
+    amounts = {GPU: str(form.gpus)} if form.gpus else {}
+    resources = {"limits": amounts, "requests": {"cpu": "100m", **amounts}}
+    pods["containers"] = [{"name": form.container, "resources": resources}]
+    spec = {**body["spec"], "replicas": write.replicas}
+    spec["template"] = {**body["spec"]["template"], "spec": pods}
+    if not write.surges:
+        spec["strategy"] = {"rollingUpdate": {"maxSurge": 0, "maxUnavailable": 1}}
+    more = {"uid": known["uid"], "generation": generation, "annotations": annotations}
+    status = {**body["status"], "observedGeneration": generation, "updatedReplicas": 0}
+    return {
+        **body,
+        "metadata": meta(known["name"], known["namespace"], **more),
+        "spec": spec,
+        "status": status,
+    }
+
+
+def again(body: Body, **counts: int) -> Body:
+    """A newer version of it, whose controller has counted so many pods."""
+    known = body["metadata"]
+    kept = {name: known[name] for name in ("uid", "generation", "annotations")}
+    newer = meta(known["name"], known["namespace"], **kept)
+    return {**body, "metadata": newer, "status": {**body["status"], **counts}}
+
+
+def rolled(body: Body) -> Body:
+    """The same once all its pods are those of its template."""
+    names_of = ("replicas", "readyReplicas", "updatedReplicas")
+    return again(body, **dict.fromkeys(names_of, body["spec"]["replicas"]))

@@ -14,6 +14,7 @@ from charon_operator import settings
 from charon_operator.loop.fleet import Fleet
 from charon_operator.loop.snapshot import Kind, Snapshot
 from charon_operator.model import body as bodies
+from charon_operator.model.form import FormWrite
 from charon_operator.model.reading import Attainment, Missing, MissingReason, Reading, Sampled
 from charon_operator.model.sizes import Size, SizedPod, Sizes
 from charon_operator.model.workload import Absent, Key, Target, Workload
@@ -119,6 +120,9 @@ class Cluster:
         self.log: list[tuple[str, Any]] = []
         self.events: list[Event] = []
         self.on_scale: Callable[[Target], WriteResult | None] = lambda _: None
+        self.on_form: Callable[[Target], WriteResult | None] = lambda _: None
+        # Whether the informer tells of a change of form at once.
+        self.shows = True
         self.on_status: Callable[[Key], WriteResult | None] = lambda _: None
         self.on_pods: Callable[[Target], bool] = lambda _: True
         self.on_resize: Callable[[SizedPod], WriteResult | None] = lambda _: None
@@ -128,6 +132,9 @@ class Cluster:
 
     def scaled(self) -> list[tuple[str, int]]:
         return [what for kind, what in self.log if kind == "scale"]
+
+    def reshaped(self) -> list[FormWrite]:
+        return [what[1] for kind, what in self.log if kind == "form"]
 
     def resized(self) -> list[tuple[str, Size]]:
         return [what for kind, what in self.log if kind == "resize"]
@@ -165,6 +172,18 @@ class Cluster:
         again = cluster_bodies.meta(target.name, target.namespace, **known)
         self.put({**written, "metadata": again, "status": status})
         return WriteResult(WriteOutcome.WRITTEN, meta["resourceVersion"])
+
+    async def set_form(self, target: Target, write: FormWrite) -> WriteResult:
+        found = self.on_form(target)
+        self.log.append(("form", (target.name, write)))
+        if found is not None:
+            return found
+        body = self.bodies[target]
+        if body["metadata"]["resourceVersion"] != write.resource_version:
+            return WriteResult(WriteOutcome.CONFLICT)
+        written = cluster_bodies.reshaped(body, write)
+        self.put(written, seen=self.shows)
+        return WriteResult(WriteOutcome.WRITTEN, written["metadata"]["resourceVersion"])
 
     async def pods(self, target: Target, container: str) -> Sizes | None:
         self.log.append(("pods", target.name))

@@ -12,9 +12,17 @@ from charon_operator.decide.placement.inventory import Inventory
 from charon_operator.model.app import ChargedApp
 from charon_operator.model.decision import Decision
 from charon_operator.model.facts import AppFacts, Outcome
+from charon_operator.model.form import Shape
 from charon_operator.model.gpu import NAME_FIELD, Node
 from charon_operator.model.memory import FleetMemory
-from charon_operator.model.placing import Holding, Placing, Supply, VariantFacts, VariantMove
+from charon_operator.model.placing import (
+    FormChange,
+    Holding,
+    Placing,
+    Supply,
+    VariantFacts,
+    VariantMove,
+)
 from charon_operator.model.workload import Absent, together
 from charon_operator.names import Reason
 from charon_operator.ports import WriteOutcome, WriteResult
@@ -38,7 +46,18 @@ workloads = st.one_of(
     st.builds(Absent, st.just(FP16), TEXT, TEXT),
 )
 holdings = st.builds(Holding, st.lists(TEXT, max_size=3).map(tuple), COUNT, COUNT)
-variants = st.builds(VariantFacts, workloads, st.none() | NEEDS, TEXT, holdings)
+came_from = st.tuples(TEXT, COUNT)
+shapes = st.builds(
+    Shape,
+    st.dictionaries(TEXT, COUNT, max_size=2).map(lambda gpus: tuple(gpus.items())),
+    TEXT,
+    TEXT,
+    st.booleans(),
+    COUNT | st.just("25%"),
+    st.booleans(),
+    st.none() | came_from,
+)
+variants = st.builds(VariantFacts, workloads, st.none() | NEEDS, TEXT, holdings, st.none() | shapes)
 moves = st.builds(VariantMove, TEXT, st.just(FP16), COUNT, COUNT, COUNT, COUNT, COUNT)
 placings = st.builds(
     Placing,
@@ -49,6 +68,7 @@ placings = st.builds(
     TEXT,
     NUMBER,
     st.none() | NUMBER,
+    st.none() | st.builds(FormChange, TEXT, TEXT, COUNT, st.booleans(), came_from),
 )
 
 
@@ -96,11 +116,11 @@ def turns(rows: Rows, given: Sequence[tuple[AppFacts, Supply | None]], anew: int
         recorder.turn(f"t{number}", NOW_S, [one], [outcome()], supply=supply)
 
 
-@given(variants, variants)
+@given(variants, variants, st.booleans())
 def test_facts_of_variants_when_written_and_read_then_are_the_same(
-    fp16: VariantFacts, fp32: VariantFacts
+    fp16: VariantFacts, fp32: VariantFacts, fixed: bool
 ) -> None:
-    whole = facts(fp16, fp32)
+    whole = facts(fp16, fp32, fixed_forms=fixed)
     row = json.loads(json.dumps(journal.facts_to_json(whole)))
     assert journal.facts_from_json(row) == whole
 
@@ -138,6 +158,27 @@ def test_what_did_not_change_is_written_once() -> None:
     same = (facts(*known, workload=whole), Supply(supply.nodes, supply.free))
     turns(rows, [same] * 3)
     assert [rows.kinds().count(kind) for kind in ("need", "supply", "workload")] == [2, 1, 3]
+
+
+def test_what_did_not_change_is_written_once_where_variants_share_a_workload() -> None:
+    ways = [
+        placed_world.variant(
+            name,
+            scaleTargetRef={"kind": "Deployment", "name": "web"},
+            template={"container": "app", "gpus": gpus},
+        )
+        for name, gpus in (("fp16", 1), ("fp32", 2))
+    ]
+    shared = ChargedApp.parse(placed_world.placed_app("shared", 1, *ways))
+    shape = Shape(gpus=(("app", 1),))
+    known = {
+        name: VariantFacts(samples.workload(count, "web"), gpus.need(gpu=1 + count), shape=shape)
+        for name, count in (("fp16", 2), ("fp32", 0))
+    }
+    rows, whole = Rows(), AppFacts(shared, samples.policy(), variants=known)
+    turns(rows, [(whole, None)] * 3)
+    assert [rows.kinds().count(kind) for kind in ("need", "workload")] == [2, 2]
+    assert [one.facts[0] for one in rows.read() if isinstance(one, journal.Turn)] == [whole] * 3
 
 
 def test_app_when_forgotten_then_its_variants_are_told_anew() -> None:

@@ -28,12 +28,14 @@ class Standing:
         ready: pods that are Ready.
         holding: its pods by node, and those that have none, which could not be made or placed.
         trouble: why pods could not be made, else empty.
+        rolls: its Deployment, which may be of several forms, replaces its pods.
     """
 
     asked: int
     ready: int
     holding: Holding = field(default_factory=Holding)
     trouble: str = ""
+    rolls: bool = False
 
     @property
     def leaves(self) -> bool:
@@ -43,7 +45,7 @@ class Standing:
     @property
     def comes(self) -> bool:
         """Whether pods that were asked for are not ready yet."""
-        return self.ready < self.asked
+        return self.rolls or self.ready < self.asked
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +110,10 @@ def stuck(standings: Mapping[str, Standing], deadline_s: float) -> str:
 def _came(way: Handover, standings: Mapping[str, Standing]) -> Counts:
     """Where it began, and what came about since."""
     return {
-        name: max(count, min(way.target.get(name, 0), len(standings[name].holding.nodes)))
+        # Of what is being replaced nobody knows how much is there already.
+        name: count
+        if standings[name].rolls
+        else max(count, min(way.target.get(name, 0), len(standings[name].holding.nodes)))
         for name, count in way.start.items()
     }
 
@@ -146,9 +151,16 @@ def step(
     return Step({**counts, **broken}, breaks=True)
 
 
+def rests(way: Handover, standings: Mapping[str, Standing]) -> bool:
+    """Whether it has come to its end, and nothing is on its way."""
+    return way.start == way.target and _arrived(standings, way.target)
+
+
 def _arrived(standings: Mapping[str, Standing], target: Counts) -> bool:
     return all(
-        one.asked == one.ready == target.get(name, 0) and one.holding.exist <= one.asked
+        one.asked == one.ready == target.get(name, 0)
+        and one.holding.exist <= one.asked
+        and not one.rolls
         for name, one in standings.items()
     )
 

@@ -106,7 +106,7 @@ def chosen(
         return kept
     best = cheapest(variants, aim)
     if not kept.reaches:
-        return best if _nearness(best, aim) > _nearness(kept, aim) else kept
+        return best if nearness(best, aim) > nearness(kept, aim) else kept
     return best if saves(best, kept, patience) else kept
 
 
@@ -124,7 +124,8 @@ def saves(best: Mix, kept: Mix, patience: Patience) -> bool:
     return best.cost <= kept.cost * (1 - patience.saving) and best.cost < kept.cost
 
 
-def _nearness(found: Mix, aim: Aim) -> tuple[bool, float]:
+def nearness(found: Mix, aim: Aim) -> tuple[bool, float]:
+    """How near it comes to an aim; of two the larger one is nearer."""
     return found.quality >= aim.quality - _SLACK, min(found.capacity, aim.wanted)
 
 

@@ -102,6 +102,9 @@ def awaited(
     """
     if ground.spec.new_nodes is NewNodes.NONE:
         return Awaited({}, ground.standings)
+    if ground.changing or ground.returns:
+        # Whether pods of a new form find nodes is what their own deadline tells.
+        return Awaited({}, ground.standings, ground.awaited)
     known = ground.awaited or _NOWHERE
     base = _base(ground, grant)
     sought = _sought(ground, claim, grant, known, now_s)

@@ -6,12 +6,12 @@ word of one app about another.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from charon_operator.decide import demand, limits, objectives, recall
 from charon_operator.decide.demand import Wish
 from charon_operator.decide.limits import Limited
-from charon_operator.decide.placement import allocate, handover, newnodes, variants
+from charon_operator.decide.placement import allocate, forms, handover, newnodes, variants
 from charon_operator.decide.placement.claims import Grant
 from charon_operator.decide.placement.handover import Standing
 from charon_operator.decide.placement.inventory import Stock
@@ -21,9 +21,10 @@ from charon_operator.decide.situation import Situation
 from charon_operator.model.app import ChargedApp
 from charon_operator.model.claim import Claim, Counts, Handover, Patience, PlacingMemory, Variant
 from charon_operator.model.facts import AppFacts, ObjectiveVerdict
+from charon_operator.model.gpu import Need
 from charon_operator.model.hold import Direction
 from charon_operator.model.memory import AppMemory
-from charon_operator.model.placing import Supply
+from charon_operator.model.placing import FormChange, Supply
 from charon_operator.model.workload import Key
 from charon_operator.names import GrantReason
 from charon_operator.settings import Safety
@@ -61,11 +62,21 @@ class Shares:
         grants: by app; of the apps that were asked about.
         stock: what is left for new pods; apps take from it as their steps are decided.
         due: what apps are still to get.
+        promised: needs of pods that each app was granted and has not asked for.
     """
 
     grants: Mapping[Key, Grant]
     stock: Stock
-    due: tuple[Due, ...]
+    due: tuple[Due, ...] = ()
+    promised: Mapping[Key, tuple[Need, ...]] = field(default_factory=dict)
+
+    def unpromised(self) -> Stock:
+        """What is left when all have what they were granted."""
+        stock = self.stock.copy()
+        for needs in self.promised.values():
+            for need in needs:
+                stock.place(need)
+        return stock
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +91,8 @@ class Course:
         counts: replicas to ask for now.
         awaited: what of it waits for new nodes.
         detail: what is waited for, else empty.
+        change: of a Deployment's form, else None.
+        note: why a better form is not changed to, else empty.
     """
 
     grant: Grant | None
@@ -89,6 +102,8 @@ class Course:
     counts: Counts
     awaited: Awaited
     detail: str = ""
+    change: FormChange | None = None
+    note: str = ""
 
 
 def bid(
@@ -124,14 +139,18 @@ def bid(
         wanted=None if asked_nothing else limited.final / 1000,
         quality=ground.spec.min_quality,
         variants=_hoped(ground, safety, now_s, raised=not up),
-        held={name: one.holding.nodes for name, one in ground.standings.items()},
-        targets={name: one.target for name, one in ground.targets.items()},
+        held=_held_by(ground),
+        targets={
+            name: one.target
+            for name, one in ground.targets.items()
+            if name not in ground.absent | ground.changing
+        },
         asked=ground.asked,
         goal=ground.way.target,
         is_met=_is_met(facts, now_s),
         since_s=known.since_s,
         patience=_FOR_GOOD if down or blind else _patience(ground),
-        keeps=down or blind,
+        keeps=down or blind or bool(ground.changing),
         acts=acts and not (up and down),
     )
     memory = replace(memory, placing=replace(known, claim=claim))
@@ -142,7 +161,7 @@ def bid(
 def situated(ground: Ground, situation: Situation, safety: Safety) -> Situation:
     """The situation of all variants together: what they serve, in thousandths of units a second."""
     allowed = variants.bounded(ground.variants, safety, Handover({}, {}), situation.now_s)
-    high = variants.thousandths(sum(one.capacity * one.most for one in allowed))
+    high = variants.thousandths(variants.most(ground, allowed, safety.max_replicas))
     low = variants.thousandths(sum(one.capacity * one.least for one in allowed))
     return replace(
         situation,
@@ -190,8 +209,9 @@ def share(claims: Iterable[Claim], due: Iterable[Key], supply: Supply, now_s: fl
         grants.update({key: would[key] for key in still})
     for one in known:
         _set_apart(one, stock)
-    due_pods = newnodes.due(known, grants, stock)
-    return Shares({key: grant for key, grant in grants.items() if key in asking}, stock, due_pods)
+    granted = {key: grant for key, grant in grants.items() if key in asking}
+    promised = {one.key: _promised(one, grants[one.key]) for one in known}
+    return Shares(granted, stock, newnodes.due(known, grants, stock), promised)
 
 
 def course(found: Bid, shares: Shares | None, now_s: float) -> Course:
@@ -203,21 +223,70 @@ def course(found: Bid, shares: Shares | None, now_s: float) -> Course:
         nothing = Awaited({}, ground.standings, ground.awaited)
         return Course(None, asked, way, ground.within(way.target), asked, nothing)
     granted: Counts = way.target
-    if grant.reason is not GrantReason.DEMAND_UNKNOWN:
+    if grant.reason is not GrantReason.DEMAND_UNKNOWN and not ground.returns:
         granted = ground.within(grant.counts)
         way = handover.toward(way, granted, now_s)
     ahead = newnodes.awaited(ground, claim, grant, shares.due, shares.stock, now_s)
-    standings, deadline_s = ahead.standings, float(ground.spec.pending_deadline_seconds)
-    way = handover.seen(way, standings, now_s, deadline_s)
-    goal = newnodes.fitting(ground.within(way.target), ground, grant, ahead)
-    step = handover.step(
-        ground.variants, standings, goal, _must_serve(found, grant, goal), shares.stock
-    )
+    deadline_s = float(ground.spec.pending_deadline_seconds)
+    way = handover.seen(way, ahead.standings, now_s, deadline_s)
+    turned = _turned(found, granted, way, (shares, now_s))
+    if turned.change is not None:
+        return _changed(found, grant, granted, (turned, ahead, shares.stock))
+    return _stepped(found, grant, granted, (turned, ahead, shares.stock))
+
+
+def _turned(
+    found: Bid, granted: Counts, way: Handover, given: tuple[Shares, float]
+) -> forms.Turned:
+    """Whether a Deployment takes another form: back, or to a better one where all may move."""
+    (shares, now_s), ground = given, found.ground
+    if not ground.forms:
+        return forms.Turned(way)
+    back = forms.returned(ground, way, shares.stock)
+    if back is not None:
+        return forms.Turned(way, back)
+    may_move = found.may_raise and found.may_lower and found.claim.acts and not ground.fixed
+    if not may_move:
+        return forms.Turned(way)
+    return forms.turned(ground, found.claim, granted, (way, shares.unpromised(), now_s))
+
+
+def _changed(
+    found: Bid, grant: Grant, granted: Counts, given: tuple[forms.Turned, Awaited, Stock]
+) -> Course:
+    """Nothing else moves at the turn at which a Deployment takes another form."""
+    (turned, ahead, stock), ground = given, found.ground
+    change, way = turned.change, turned.way
+    assert change is not None
+    counts = {**ground.asked, change.before: 0, change.after: change.replicas}
+    if found.claim.acts:
+        _take(found, counts, ground.standings, stock)
+    target = ground.targets[change.before].target
+    detail = f"{target} changes from {change.before} to {change.after} by its pod template"
+    if not change.surges:
+        detail += ", one old pod before each new one, as there is no room beside them"
+    return Course(grant, granted, way, way.target, counts, ahead, detail, change)
+
+
+def _stepped(
+    found: Bid, grant: Grant, granted: Counts, given: tuple[forms.Turned, Awaited, Stock]
+) -> Course:
+    (turned, ahead, stock), ground = given, found.ground
+    asked, standings = ground.asked, ahead.standings
+    goal = newnodes.fitting(ground.within(turned.way.target), ground, grant, ahead)
+    # While a Deployment replaces its pods more replicas would be more of the old ones, too.
+    toward = {
+        name: standings[name].asked if name in ground.changing else count
+        for name, count in goal.items()
+    }
+    must = _must_serve(found, grant, goal)
+    step = handover.step(ground.variants, standings, toward, must, stock)
     fits = {name: _allowed(found, standings[name].asked, n) for name, n in step.counts.items()}
-    if claim.acts:
-        _take(found, fits, standings, shares.stock)
+    if found.claim.acts:
+        _take(found, fits, standings, stock)
     counts = {name: _allowed(found, asked[name], n) for name, n in ahead.on_top_of(fits).items()}
-    return Course(grant, granted, way, ahead.on_top_of(goal), counts, ahead, step.detail)
+    goal, detail = ahead.on_top_of(goal), step.detail
+    return Course(grant, granted, turned.way, goal, counts, ahead, detail, note=turned.note)
 
 
 def remembered(memory: AppMemory, found: Bid, taken: Course, now_s: float) -> AppMemory:
@@ -228,9 +297,17 @@ def remembered(memory: AppMemory, found: Bid, taken: Course, now_s: float) -> Ap
     if not found.claim.acts:
         return replace(memory, placing=replace(known, handover=None, awaited=None))
     before, after = found.ground.way.target, taken.way.target
-    since_s = now_s if _exchanges(before, after) else known.since_s
+    # A change of form counts from when it was written.
+    exchanges = taken.change is None and _exchanges(before, after)
+    since_s = now_s if exchanges else known.since_s
     known = replace(known, handover=taken.way, awaited=taken.awaited.way, since_s=since_s)
     return replace(memory, placing=known)
+
+
+def _held_by(ground: Ground) -> dict[str, tuple[str, ...]]:
+    """Nodes of its pods; those that a rollout has beside them are not there to stay."""
+    found = {name: one.holding.nodes for name, one in ground.standings.items()}
+    return found | {name: found[name][: ground.asked[name]] for name in ground.changing}
 
 
 def _held(situation: Situation) -> tuple[bool, bool]:
@@ -304,6 +381,19 @@ def _set_apart(claim: Claim, stock: Stock) -> None:
     for one in claim.variants:
         for _ in range(claim.asked.get(one.name, 0) - len(claim.held.get(one.name, ()))):
             stock.place(one.need)
+
+
+def _promised(claim: Claim, grant: Grant) -> tuple[Need, ...]:
+    """Needs of pods beyond those that it asks for or holds, of an app that acts."""
+    if not claim.acts:
+        return ()
+    there = {one.name: max(claim.asked.get(one.name, 0), len(claim.held.get(one.name, ())))
+             for one in claim.variants}  # fmt: skip
+    return tuple(
+        one.need
+        for one in claim.variants
+        for _ in range(grant.counts.get(one.name, 0) - there[one.name])
+    )
 
 
 def _exchanges(before: Counts, after: Counts) -> bool:

@@ -8,6 +8,7 @@ from charon_operator.decide import guards
 from charon_operator.decide.placement import budgets, handover, mix, placing, variants
 from charon_operator.decide.placement.mix import Aim
 from charon_operator.decide.placement.placing import Bid, Course
+from charon_operator.decide.placement.variants import Ground
 from charon_operator.decide.problems import SUPPLY_UNKNOWN
 from charon_operator.model import body
 from charon_operator.model.app import ChargedApp
@@ -55,6 +56,7 @@ def placed(found: Bid, taken: Course, safety: Safety) -> Placing:
     if counts < ground.spec.priority:
         namespace = found.claim.key.namespace
         message += f"; priority {ground.spec.priority} counts as {counts}, the most in {namespace}"
+    message += "".join(f"; {one}" for one in (taken.note, _fixed(ground)) if one)
     return Placing(
         acts=found.claim.acts,
         variants=tuple(_move(found, taken, one.name) for one in ground.variants),
@@ -63,6 +65,18 @@ def placed(found: Bid, taken: Course, safety: Safety) -> Placing:
         message=f"{message}.",
         capacity=ground.capacity(taken.counts),
         wanted=found.claim.wanted,
+        change=taken.change,
+    )
+
+
+def _fixed(ground: Ground) -> str:
+    """That a Deployment could be changed to other variants if it were allowed, else empty."""
+    if not ground.fixed or not ground.absent:
+        return ""
+    names = ", ".join(one.name for one in ground.variants if one.name in ground.absent)
+    return (
+        f"nothing is changed to {names}, as the operator may not change pod templates "
+        "(set knobs.placement.templates=true in its values)"
     )
 
 
