@@ -7,8 +7,9 @@ that changes nothing: without it the same pods would stay.
 from dataclasses import replace
 
 from charon_operator.decide.placement import mix
+from charon_operator.decide.placement.bids import Bid
+from charon_operator.decide.placement.course import Course
 from charon_operator.decide.placement.mix import Aim
-from charon_operator.decide.placement.placing import Bid, Course
 from charon_operator.model.decision import Clamp
 from charon_operator.names import LimitName
 

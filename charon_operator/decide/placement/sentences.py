@@ -5,9 +5,10 @@ of another app; replicas and units a second are the app's own.
 """
 
 from charon_operator.decide import guards
-from charon_operator.decide.placement import budgets, handover, mix, placing, variants
+from charon_operator.decide.placement import bids, budgets, handover, mix, variants
+from charon_operator.decide.placement.bids import Bid
+from charon_operator.decide.placement.course import Course
 from charon_operator.decide.placement.mix import Aim
-from charon_operator.decide.placement.placing import Bid, Course
 from charon_operator.decide.placement.variants import Ground
 from charon_operator.decide.problems import SUPPLY_UNKNOWN
 from charon_operator.model import body
@@ -52,7 +53,7 @@ def placed(found: Bid, taken: Course, safety: Safety) -> Placing:
     """What each variant is to be, and whether what is wanted can be had."""
     ground = found.ground
     feasible, reason, message = _verdict(found, taken)
-    counts = placing.priority(found.claim.key, ground, safety)
+    counts = bids.priority(found.claim.key, ground, safety)
     if counts < ground.spec.priority:
         namespace = found.claim.key.namespace
         message += f"; priority {ground.spec.priority} counts as {counts}, the most in {namespace}"
