@@ -1,10 +1,11 @@
 """The turn of apps with variants, played against a scheduler that places what fits."""
 
+from types import ModuleType
 from typing import Any
 
 import pytest
 
-from charon_operator.decide.placement import placing
+from charon_operator.decide.placement import bids, course, shares
 from charon_operator.model.memory import FleetMemory
 from charon_operator.settings import Safety
 from tests.decide import build, gpus, stage
@@ -216,11 +217,15 @@ def test_what_somebody_else_asks_for_is_where_the_way_begins() -> None:
     ]
 
 
-@pytest.mark.parametrize("fails", ["bid", "course", "share"])
+@pytest.mark.parametrize(
+    ("room", "fails"),
+    [(bids, "bid"), (course, "course"), (shares, "share")],
+    ids=["bid", "course", "share"],
+)
 def test_a_fault_of_ours_holds_the_apps_it_concerns_and_no_others(
-    fails: str, monkeypatch: pytest.MonkeyPatch
+    room: ModuleType, fails: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = getattr(placing, fails)
+    real = getattr(room, fails)
 
     def explode(first: Any, *others: Any) -> Any:
         if fails == "share" or "bad" in str(first):
@@ -230,7 +235,7 @@ def test_a_fault_of_ours_holds_the_apps_it_concerns_and_no_others(
     play = eight()
     for name in ("bad", "good"):
         play.enter(stage.app(FP32, name=name), 1200.0, {"fp32": 1})
-    monkeypatch.setattr(placing, fails, explode)
+    monkeypatch.setattr(room, fails, explode)
     plain = build.ratio_app("plain")
     result = build.turns(
         [
