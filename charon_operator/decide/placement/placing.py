@@ -127,7 +127,7 @@ def bid(
         held={name: one.holding.nodes for name, one in ground.standings.items()},
         targets={name: one.target for name, one in ground.targets.items()},
         asked=ground.asked,
-        goal=ground.way.target,
+        goal=ground.goal,
         is_met=_is_met(facts, now_s),
         since_s=known.since_s,
         patience=_FOR_GOOD if down or blind else _patience(ground),
