@@ -244,17 +244,24 @@ class Stage:
         self.memory = placed(self.memory, key, placing, WriteOutcome.WRITTEN, self.now_s)
 
     def _obey(self) -> None:
+        waiting: list[tuple[str, Target, Need]] = []
         for target, needed in self._wanted():
             bound = len(self.inventory.holding(target).nodes)
             self.ready[target] = min(bound, self.asked[target])
-            self._adjust(target, needed)
+            self._adjust(target)
+            waiting += [
+                (uid, target, needed) for uid in self._uids[target] if uid not in self._bound
+            ]
+        # Who has waited longest is placed first.
+        for uid, target, needed in sorted(waiting, key=lambda one: int(one[0].rpartition("-")[2])):
+            self._schedule(uid, target, needed)
 
     def _wanted(self) -> Iterable[tuple[Target, Need]]:
         for played in self.played.values():
             for name, target in self._targets(played.app).items():
                 yield target, played.need(name)
 
-    def _adjust(self, target: Target, needed: Need) -> None:
+    def _adjust(self, target: Target) -> None:
         uids = self._uids[target]
         while len(uids) > self.asked[target]:
             # Controllers take pods that have no node first.
@@ -265,9 +272,6 @@ class Stage:
         while len(uids) < min(self.asked[target], most):
             self._made += 1
             uids.append(f"{target.name}-{self._made}")
-        for uid in uids:
-            if uid not in self._bound:
-                self._schedule(uid, target, needed)
 
     def _schedule(self, uid: str, target: Target, needed: Need) -> None:
         barred = target.name in self.unschedulable

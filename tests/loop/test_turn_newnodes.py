@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from charon_operator.decide.placement import newnodes
+from charon_operator.decide.placement.newnodes import awaited
 from charon_operator.model.memory import FleetMemory
-from charon_operator.model.placement import NewNodes
 from charon_operator.names import GrantReason, Reason, Shortage
 from tests.decide import build, gpus, stage
 from tests.decide.stage import FP32, Stage, variant
@@ -80,6 +81,42 @@ def test_nodes_that_come_one_by_one_start_the_deadline_anew() -> None:
     assert "1 pod(s) of a100 wait" in play.placing().message
     brings(play, "second")
     assert play.play(6) == [{"a100": 2}]
+
+
+def test_a_dearer_mix_that_serves_all_gives_way_as_nodes_come_one_by_one() -> None:
+    play = Stage(*(gpus.node(f"plain-{n}", "") for n in range(5)))
+    cheap = {**A100, "costPerReplica": "3.4"}
+    play.enter(waiting(cheap, CPU, pendingDeadlineSeconds=600), 2000.0, {"cpu": 20}, needs=NEEDS)
+    come = []
+    for turn in range(30):
+        if turn % 4 == 3:
+            brings(play, f"node-{turn}")
+        play.turn()
+        come.append(play.ready[play.played[APP].app.targets[0]])
+        assert play.serves() >= 2000.0
+        assert play.has().get("a100", 0) == 5 or turn < 1
+    assert come == sorted(come)
+    assert play.has() == {"a100": 5}
+
+
+def test_what_has_room_and_was_not_granted_is_not_waited_for() -> None:
+    """It would be given a node at once, and given up again, in turns."""
+    sizes = [("T4", 4), ("T4", 1), ("A100", 2), ("A100", 8)]
+    play = Stage(
+        *(gpus.node(f"n{n}", product, gpu=size) for n, (product, size) in enumerate(sizes))
+    )
+    first = variant("v0", "1200", "8", most=2)
+    play.enter(
+        waiting(first, name="first"), 4000.0, {"v0": 2}, needs={"v0": gpus.need("T4", gpu=1)}
+    )
+    ways = (variant("v0", "300", "2", most=5), variant("v1", "600", "1", most=1),
+            variant("v2", "600", "2", most=3))  # fmt: skip
+    needs = {"v0": gpus.need("A100", gpu=1), "v2": gpus.need("T4", gpu=2)}
+    play.enter(waiting(*ways), 2000.0, {"v0": 5, "v1": 1}, needs=needs)
+    for _ in range(12):
+        play.turn()
+        assert play.has() == {"v0": 5, "v1": 1}
+    assert play.inventory.stock().fit(needs["v2"]).total == 1
 
 
 def test_pods_that_waited_in_vain_are_given_up_and_the_time_to_the_next_try_doubles() -> None:
@@ -372,23 +409,10 @@ def test_waiting_pods_stay_within_bounds_and_change_nothing_for_others(
             assert outcome.placing is not None
             for one in outcome.placing.variants:
                 assert one.final <= max(one.asked, 5)
-        _judge_others(play, facts, before, now_s, supply, result.outcomes[1:])
-
-
-def _judge_others(
-    play: Stage, facts: Any, before: FleetMemory, now_s: float, supply: Any, outcomes: Any
-) -> None:
-    """What others do at this turn is what they would if the first were not to wait."""
-    first = facts[0].app
-    spec = first.spec
-    still = spec.model_copy(
-        update={"placement": spec.placement.model_copy(update={"new_nodes": NewNodes.NONE})}
-    )
-    plain = build.turns(
-        [replace(facts[0], app=replace(first, spec=still)), *facts[1:]],
-        now_s, before, play.safety, supply,
-    )  # fmt: skip
-    assert plain.outcomes[1:] == outcomes
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(newnodes, "awaited", lambda *args: replace(awaited(*args), counts={}))
+            plain = build.turns(facts, now_s, before, play.safety, supply)
+        assert plain.outcomes[1:] == result.outcomes[1:], "others do what they would do without"
 
 
 @given(fleets())

@@ -85,7 +85,7 @@ def bid(
             if name not in ground.absent | ground.changing
         },
         asked=ground.asked,
-        goal=ground.way.target,
+        goal=ground.goal,
         is_met=_is_met(facts, now_s),
         since_s=known.since_s,
         patience=_FOR_GOOD if down or blind else _patience(ground),

@@ -35,11 +35,11 @@ _NONE: Final = Patience(saving=0.0, dwell_s=0.0)
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """Pods that an app was granted and has not asked for.
+    """Pods that an app was granted and that have no node yet.
 
     Attributes:
         nodes: those on which they would run if they were empty.
-        fits: there is room for them now; if not, it is being made.
+        fits: they are about to take their room; if not, it is being made.
     """
 
     key: Key
@@ -80,9 +80,9 @@ def due(claims: Sequence[Claim], grants: Mapping[Key, Grant], stock: Stock) -> t
         if not claim.acts or grant.reason is GrantReason.DEMAND_UNKNOWN:
             continue
         for one in claim.variants:
-            lacking = grant.counts[one.name] - claim.asked.get(one.name, 0)
-            if lacking > 0:
-                fits = all(left.place(one.need) for _ in range(lacking))
+            granted = grant.counts[one.name]
+            fits = all(left.place(one.need) for _ in range(granted - claim.asked.get(one.name, 0)))
+            if granted > len(claim.held.get(one.name, ())) or not fits:
                 found.append(Due(claim.key, frozenset(left.candidates(one.need)), fits))
     return tuple(found)
 
@@ -111,7 +111,7 @@ def awaited(
     if not sought and now_s >= known.retry_at_s:
         return Awaited({}, ground.standings)
     rivals = [one for one in others if one.key != claim.key]
-    allowed = {} if grant.robbed else _allowed(ground, sought, rivals, stock)
+    allowed = _allowed(ground, base, sought, rivals, stock)
     total = {name: base[name] + count for name, count in allowed.items()}
     deadline_s = float(ground.spec.pending_deadline_seconds)
     way = _watched(known, base, total, _waiting(ground, base, total), now_s, deadline_s)
@@ -166,20 +166,24 @@ def _hoped(
     ]
 
 
-def _allowed(ground: Ground, sought: Counts, rivals: Sequence[Due], stock: Stock) -> dict[str, int]:
+def _allowed(
+    ground: Ground, base: Counts, sought: Counts, rivals: Sequence[Due], stock: Stock
+) -> dict[str, int]:
     """Without what would take room from others: the scheduler does not know whose it is to be.
 
     Where room is being made for them no pod waits; where they are about to take it none is added.
+    Nor does any of a variant that is to give up pods with nodes, as those that wait would go first,
+    or of one that has room: if it is not to be taken, no new node makes a difference.
     """
     found = {}
     for one in ground.variants:
-        count = sought.get(one.name, 0)
+        count, holding = sought.get(one.name, 0), ground.standings[one.name].holding
         where = frozenset(stock.candidates(one.need))
         near = [rival for rival in rivals if rival.nodes & where]
         if near:
-            fit = all(rival.fits for rival in near)
-            count = min(count, ground.standings[one.name].holding.pending) if fit else 0
-        if count:
+            count = min(count, holding.pending) if all(rival.fits for rival in near) else 0
+        has_room = any(stock.room(node, one.need.requests) for node in where)
+        if count and len(holding.nodes) <= base[one.name] and not has_room:
             found[one.name] = count
     return found
 

@@ -92,6 +92,14 @@ class Ground:
         return capacity(self.variants, counts)
 
     @property
+    def goal(self) -> Counts:
+        """Where it is going, with those that waited for new nodes as far as they have come."""
+        target = self.awaited.target if self.awaited else {}
+        come = {name: min(count, len(self.standings[name].holding.nodes))
+                for name, count in target.items() if name in self.standings}  # fmt: skip
+        return {name: max(count, come.get(name, 0)) for name, count in self.way.target.items()}
+
+    @property
     def counted(self) -> float:
         """Capacity of what is asked for, as lowerings and raises count from it."""
         return counted(self.variants, self.way, self.asked)
