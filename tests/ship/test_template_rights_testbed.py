@@ -4,9 +4,11 @@ What is tried is a change of form that is let through, with one field more. With
 field of a Deployment can be changed (`test_fence_testbed`).
 """
 
+import asyncio
 import copy
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -14,7 +16,11 @@ import pytest
 
 from charon_operator import names, testbed
 from charon_operator.actuate import forms
+from charon_operator.clients import kube
+from charon_operator.model import form
 from charon_operator.model.form import Form, FormWrite
+from charon_operator.model.workload import Target
+from charon_operator.ports import WriteOutcome, WriteResult
 from tests.ship import chart
 from tests.ship.admission import FENCED, OPERATOR, Body, deployment, leaves, other
 from tests.ship.conftest import client_of
@@ -102,6 +108,39 @@ def test_a_form_comes_and_goes(operator: httpx.Client, path: str) -> None:
     assert after["spec"]["replicas"] == 0
     annotations = after["metadata"]["annotations"]
     assert (annotations["note"], annotations[names.CAME_FROM]) == ("kept", "cpu=12")
+
+
+def test_our_own_client_may_change_a_form_and_nothing_in_closed_namespaces(
+    operator: httpx.Client, ship_bed: testbed.Testbed, space: str, path: str, tmp_path: Path
+) -> None:
+    account = (chart.NAMESPACE, chart.RELEASE)
+    kubeconfig = ship_bed.service_account_kubeconfig(*account, tmp_path / "kubeconfig")
+
+    async def changed(namespace: str) -> WriteResult:
+        target = Target("Deployment", namespace, "consumer")
+        version = operator.get(PATH.format(namespace, "consumer")).json()["metadata"]
+        write = FormWrite(A100, 1, False, ("cpu", 2), version["resourceVersion"])
+        async with await kube.connect(kubeconfig) as client:
+            return await client.set_form(target, write)
+
+    def outcome(namespace: str) -> WriteResult:
+        # A controller's status moves the version, so perhaps not at once.
+        for _ in range(20):
+            result = asyncio.run(changed(namespace))
+            if result.outcome is not WriteOutcome.CONFLICT:
+                break
+        return result
+
+    assert outcome(space).outcome is WriteOutcome.WRITTEN
+    assert form.shape(operator.get(path).json()).is_in(A100)
+    body = json.dumps(workload())
+    ship_bed.kubectl("create", "-n", "kube-system", "-f", "-", input=body)
+    try:
+        refused = outcome("kube-system")
+    finally:
+        ship_bed.kubectl("delete", "deployment", "consumer", "-n", "kube-system", "--wait=false")
+    assert refused.outcome is WriteOutcome.REFUSED
+    assert "reshapes nothing in kube-system" in refused.detail
 
 
 def test_a_deployment_that_is_large_can_be_looked_through(
