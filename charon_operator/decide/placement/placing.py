@@ -252,7 +252,9 @@ def _changed(ground: Ground, grant: Grant, granted: Counts, turned: forms.Turned
     assert change is not None
     counts = {**ground.asked, change.before: 0, change.after: change.replicas}
     target = ground.targets[change.before].target
-    detail = f"{target} changes from {change.before} to {change.after} by its pod template"
+    returns = change.came_from[0] == change.after
+    verb = "goes back" if returns else "changes"
+    detail = f"{target} {verb} from {change.before} to {change.after} by its pod template"
     if not change.surges:
         detail += ", one old pod before each new one, as there is no room beside them"
     return Course(grant, granted, way, way.target, counts, detail, change)
