@@ -205,12 +205,17 @@ def _entry(entry: Json, units: Json) -> Iterator[str]:
 def _moves(placing: Json | None) -> str:
     """The variants that are moved, and where they go in the end."""
     variants = placing["variants"] if placing else {}
-    return ", ".join(
+    moves = ", ".join(
         f"{name} {one['asked']} -> {one['final']}"
         + (f" on the way to {one['goal']}" if one["goal"] != one["final"] else "")
         for name, one in variants.items()
         if one["asked"] != one["final"]
     )
+    change = placing.get("change") if placing else None
+    if change is None:
+        return moves
+    how = "" if change["surges"] else ", one old pod before each new one"
+    return f"{moves} (pod template from {change['before']} to {change['after']}{how})"
 
 
 def _reading(name: str, reading: Any, unit: str) -> str:

@@ -26,6 +26,7 @@ from tests.placement.manifests import CALM, METRICS, Variant, Wish
 from tests.testbed_fixtures import wait_until
 
 ENABLED = "--set=knobs.placement.enabled=true"
+TEMPLATES = "--set=knobs.placement.templates=true"
 PODS = "/api/v1/pods"
 _STATEFUL_SETS = "/apis/apps/v1/statefulsets"
 PATHS = (watcher.DEPLOYMENTS, _STATEFUL_SETS, watcher.CHARGED_APPS, PODS)
@@ -38,13 +39,18 @@ T = TypeVar("T")
 
 @dataclass
 class Stage:
-    """A testbed, and what stands beside it."""
+    """A testbed, and what stands beside it.
+
+    Attributes:
+        templates: the operator's configuration lets it change pod templates.
+    """
 
     bed: testbed.Testbed
     folder: Path
     port: int
     exporter: Exporter
     watcher: watcher.Watcher
+    templates: bool = False
     _running: process.Process | None = field(default=None, init=False)
 
     @property
@@ -66,7 +72,7 @@ class Stage:
             return
         short = {"duration_seconds": 4, "renew_deadline_seconds": 3, "retry_seconds": 0.5}
         settings = {
-            "placement": {"enabled": enabled},
+            "placement": {"enabled": enabled, "templates": enabled and self.templates},
             "lease": {**short, "namespace": operator.NAMESPACE, "name": operator.ACCOUNT},
             "journal": {"path": str(self.journal)},
             "attainment_period_seconds": 2,
@@ -274,7 +280,7 @@ class Ground:
         self.stage, self.bed = stage, stage.bed
         self._token = secrets.token_hex(3)
         self.product = f"A100-{self._token}"
-        self.others = self._namespace("others")
+        self.others = self.namespace("others")
         self._nodes: list[str] = []
         self._apps: list[App] = []
 
@@ -303,10 +309,14 @@ class Ground:
     ) -> App:
         """An app with its workloads, which nobody controls until it begins."""
         wish = Wish(priority, quality, extra)
-        made = App(self.stage, name, self._namespace(name), variants, wish)
-        self._apps.append(made)
-        made.apply(*(one.workload for one in variants))
+        made = App(self.stage, name, self.namespace(name), variants, wish)
+        self.adopt(made, *(one.workload for one in variants))
         return made
+
+    def adopt(self, app: App, *workloads: dict[str, Any]) -> None:
+        """Applies workloads of an app, and ends all of it with the test."""
+        self._apps.append(app)
+        app.apply(*workloads)
 
     def app(self, name: str, *variants: Variant, load: float, **wish: Any) -> App:
         """The same under control, with a load in units a second."""
@@ -315,7 +325,8 @@ class Ground:
         made.begin()
         return made
 
-    def _namespace(self, prefix: str) -> str:
+    def namespace(self, prefix: str) -> str:
+        """One of the test's own; gives its name."""
         name = f"{prefix}-{self._token}"
         self.bed.kubectl("create", "namespace", name)
         account = ("serviceaccount/default", "-n", name, "--timeout=30s")

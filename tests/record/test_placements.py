@@ -266,6 +266,17 @@ def test_journal_words_name_every_step_and_what_came_of_it() -> None:
     assert f"{NOW_S + 1}  variants fp16 0 -> 1 on the way to 2: Written" in text
 
 
+def test_journal_words_say_that_a_pod_template_was_changed() -> None:
+    change = {"before": "fp32", "after": "fp16", "replicas": 3, "surges": False}
+    placed = {**row()["apps"][0]["placing"], "change": change}
+    found = explain.search([row(placing=placed)], "workload/ptycho")
+    text = "\n".join(explain.entry_words(found, str))
+    assert (
+        "Variants: fp16 0 -> 1 on the way to 2 (pod template from fp32 to fp16, one old pod before "
+        "each new one)"
+    ) in text
+
+
 def test_journal_words_say_that_an_exchange_was_not_carried_out() -> None:
     decided = {**row()["apps"][0]["decision"], "acts": False, "final": 3}
     found = explain.search([row(decision=decided)], "workload/ptycho")

@@ -95,7 +95,8 @@ def _changed(
     if found.claim.acts:
         _take(found, counts, ground.standings, stock)
     target = ground.targets[change.before].target
-    detail = f"{target} changes from {change.before} to {change.after} by its pod template"
+    verb = "goes back" if change.came_from[0] == change.after else "changes"
+    detail = f"{target} {verb} from {change.before} to {change.after} by its pod template"
     if not change.surges:
         detail += ", one old pod before each new one, as there is no room beside them"
     return Course(grant, granted, way, way.target, counts, ahead, detail, change)
