@@ -42,6 +42,11 @@ def brings(play: Stage, *names: str) -> None:
         play.inventory.node_put(gpus.node(name, "A100", gpu=1))
 
 
+def brings_plain(play: Stage) -> None:
+    """Room for four more pods of the slow variant."""
+    play.inventory.node_put(gpus.node("second", ""))
+
+
 def said(play: Stage) -> str:
     return play.last[APP].decision.message
 
@@ -261,6 +266,25 @@ def test_above_a_minimum_only_the_rest_is_given_up() -> None:
     assert "a100 2 did not come about: 1 pod(s) of a100 had no node" in play.placing().message
 
 
+def test_what_fits_is_raised_while_a_minimum_waits() -> None:
+    least = {**A100, "replicas": {"min": 1, "max": 8}}
+    play = four_cpus(least, CPU, arrivals=500.0)
+    brings_plain(play)
+    assert play.play(8) == [{"a100": 2, "cpu": 5}, {"a100": 1, "cpu": 5}]
+    assert {one.name: one.goal for one in play.placing().variants} == {"a100": 1, "cpu": 5}
+    play.played[APP].arrivals = 700.0
+    assert play.play(2) == [{"a100": 1, "cpu": 7}]
+
+
+def test_own_pods_make_room_while_others_of_the_app_wait() -> None:
+    play = Stage(gpus.node("only", gpu=1))
+    slow, fast = variant("slow", "600", "8"), variant("fast", "1200", "2", most=2)
+    play.enter(waiting(slow, fast), 4000.0, {"slow": 1})
+    play.play(6)
+    assert play.serves() == 1200.0
+    assert play.has()["fast"] == 2
+
+
 def test_a_saving_alone_is_waited_for_after_the_dwell_and_if_it_is_large_enough() -> None:
     play = four_cpus(arrivals=400.0, minDwellSeconds=60)
     assert play.play(12) == [{"cpu": 4}, {"a100": 1, "cpu": 4}, {"cpu": 4}]
@@ -276,6 +300,9 @@ def test_a_saving_alone_is_waited_for_after_the_dwell_and_if_it_is_large_enough(
 def test_a_restart_asks_for_no_more(every: int) -> None:
     """What waits is not taken for what is there; the deadline begins anew."""
     play = four_cpus(pendingDeadlineSeconds=45)
+    play.played[APP].policy = stage.policy(
+        behavior={"scaleDown": {"stabilizationWindowSeconds": 600}}
+    )
     for count in range(9):
         if count % every == 0:
             play.memory = FleetMemory()
@@ -292,6 +319,15 @@ def test_missing_metrics_give_up_nothing_that_waits() -> None:
     brings(play, "first", "second")
     assert play.play(4) == []
     assert play.serves() == 1200.0
+
+
+def test_metrics_that_are_missing_for_a_turn_make_no_wait_longer() -> None:
+    play = four_cpus()
+    play.play(4)
+    play.played[APP].arrivals = None
+    play.turn()
+    play.played[APP].arrivals = 800.0
+    assert play.play(1) == [{"cpu": 4}]
 
 
 def test_pods_that_a_quota_forbids_are_given_up_with_its_words() -> None:
@@ -342,6 +378,23 @@ def test_pods_that_wait_do_not_take_the_room_that_others_are_to_get() -> None:
     assert seen[0][0] == 2, "what waits goes with what gives way"
     assert seen[-1] == (wants["fp32"], 2), "and waits again once the other has what it was to get"
     assert len({cheap for cheap, _ in seen}) == 2, seen
+
+
+def test_room_that_is_made_for_another_is_not_taken_by_a_third_that_waits() -> None:
+    play = Stage(gpus.node("a", gpu=4))
+    play.enter(stage.app(FP32, name="cheap", priority=10, minDwellSeconds=0), 2300.0, {"fp32": 4})
+    play.played[gpus.key("cheap")].changes = {
+        "readings": build.readings(play.now_s, queued=700.0, arrivals=2300.0)
+    }
+    play.enter(waiting(FP32, name="third", priority=1, pendingDeadlineSeconds=600), 1200.0)
+    play.play(3)
+    assert (play.has("cheap"), play.has("third")) == ({"fp32": 4}, {"fp32": 2})
+    play.enter(stage.app(FP32, name="dear", priority=30), 1200.0)
+    for _ in range(6):
+        play.turn()
+        assert play.serves("third") == 0.0
+    assert play.serves("dear") == 1200.0
+    assert play.has("third") == {"fp32": 2}
 
 
 def test_what_others_are_about_to_take_gets_no_new_pod_that_waits() -> None:

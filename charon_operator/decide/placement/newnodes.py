@@ -65,6 +65,11 @@ class Awaited:
         """Replicas with these pods."""
         return {name: count + self.counts.get(name, 0) for name, count in counts.items()}
 
+    def beyond(self, goal: Counts) -> dict[str, int]:
+        """Where the app goes with these pods, which may be those of a minimum."""
+        total = self.way.target if self.way and self.counts else {}
+        return {name: max(count, total.get(name, 0)) for name, count in goal.items()}
+
 
 def due(claims: Sequence[Claim], grants: Mapping[Key, Grant], stock: Stock) -> tuple[Due, ...]:
     """What apps are still to get of the nodes there are.
@@ -114,15 +119,6 @@ def awaited(
     way = _watched(known, base, total, _waiting(ground, base, total), now_s, deadline_s)
     counts = allowed if way.target == total else {}
     return Awaited(counts, _without(ground.standings, counts), way)
-
-
-def fitting(goal: Counts, ground: Ground, grant: Grant, found: Awaited) -> Counts:
-    """Where the app goes with what fits: the minimum of a variant that waits may not."""
-    base = _base(ground, grant)
-    return {
-        name: min(count, base[name]) if name in found.counts else count
-        for name, count in goal.items()
-    }
 
 
 def _base(ground: Ground, grant: Grant) -> Counts:

@@ -209,7 +209,7 @@ def course(found: Bid, shares: Shares | None, now_s: float) -> Course:
     ahead = newnodes.awaited(ground, claim, grant, shares.due, shares.stock, now_s)
     standings, deadline_s = ahead.standings, float(ground.spec.pending_deadline_seconds)
     way = handover.seen(way, standings, now_s, deadline_s)
-    goal = newnodes.fitting(ground.within(way.target), ground, grant, ahead)
+    goal = ground.within(way.target)
     step = handover.step(
         ground.variants, standings, goal, _must_serve(found, grant, goal), shares.stock
     )
@@ -217,7 +217,7 @@ def course(found: Bid, shares: Shares | None, now_s: float) -> Course:
     if claim.acts:
         _take(found, fits, standings, shares.stock)
     counts = {name: _allowed(found, asked[name], n) for name, n in ahead.on_top_of(fits).items()}
-    return Course(grant, granted, way, ahead.on_top_of(goal), counts, ahead, step.detail)
+    return Course(grant, granted, way, ahead.beyond(goal), counts, ahead, step.detail)
 
 
 def remembered(memory: AppMemory, found: Bid, taken: Course, now_s: float) -> AppMemory:
