@@ -29,8 +29,8 @@ from charon_operator.model.workload import Key
 from charon_operator.names import GrantReason
 
 _NOWHERE: Final = Handover({}, {})
-# What waits already goes on as long as it saves anything.
-_NONE: Final = Patience(saving=0.0, dwell_s=0.0)
+# What waits already goes on waiting as long as it saves anything.
+_EAGER: Final = Patience(saving=0.0, dwell_s=0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +142,7 @@ def _sought(
     else:
         aim = Aim(claim.wanted or 0.0, claim.quality)
         waits = known.target != known.start
-        patience = _NONE if waits and not claim.keeps else claim.patience
+        patience = _EAGER if waits and not claim.keeps else claim.patience
         hoped = _hoped(claim.variants, base, known, now_s)
         counts = dict(mix.chosen(hoped, aim, base, claim.since_s, now_s, patience).counts)
     return {name: count - base[name] for name, count in counts.items() if count > base[name]}
