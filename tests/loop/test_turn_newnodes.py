@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from charon_operator.model.claim import Handover
 from charon_operator.model.memory import FleetMemory
 from charon_operator.names import GrantReason, Reason, Shortage
 from tests.decide import gpus, stage
@@ -34,6 +35,12 @@ def brings_plain(play: Stage) -> None:
     play.inventory.node_put(gpus.node("second", ""))
 
 
+def remembered(play: Stage) -> Handover | None:
+    known = play.memory.apps[APP].placing
+    assert known is not None
+    return known.awaited
+
+
 def said(play: Stage) -> str:
     return play.last[APP].decision.message
 
@@ -55,8 +62,7 @@ def test_pods_wait_for_a_node_and_what_fits_serves_meanwhile() -> None:
     assert play.play(8) == [{"a100": 2}]
     assert play.serves() == 800.0
     assert (play.placing().feasible, play.placing().reason) == (True, GrantReason.ENOUGH)
-    assert play.memory.apps[APP].placing is not None
-    assert play.memory.apps[APP].placing.awaited is None
+    assert remembered(play) is None
 
 
 def test_without_leave_nothing_is_asked_for_that_does_not_fit() -> None:
@@ -144,16 +150,13 @@ def test_what_waited_in_vain_is_replaced_by_the_next_cheapest_which_may_wait_too
 def test_failures_are_forgotten_once_nothing_is_lacking() -> None:
     play = four_cpus(A100)
     play.play(8)
-    known = play.memory.apps[APP].placing
+    known = remembered(play)
     assert known is not None
-    assert known.awaited is not None
-    assert known.awaited.failures == 1
+    assert known.failures == 1
     brings(play, "first", "second")
     play.play(10)
     assert play.serves() == 800.0
-    known = play.memory.apps[APP].placing
-    assert known is not None
-    assert known.awaited is None
+    assert remembered(play) is None
 
 
 def test_what_fits_is_raised_while_pods_wait() -> None:
