@@ -71,6 +71,12 @@ def app(*ways: dict[str, Any], name: str = "ptycho", **changes: Any) -> ChargedA
     return build.app(name, **{**spec, **changes})
 
 
+def waiting(*ways: dict[str, Any], **changes: Any) -> ChargedApp:
+    """An app that may wait for new nodes, and moves at once to what is cheaper."""
+    given = {"newNodes": "Autoscaler", "pendingDeadlineSeconds": 60, "minDwellSeconds": 0}
+    return app(*ways, **{**given, **changes})
+
+
 @dataclass
 class Played:
     """An app on the stage.

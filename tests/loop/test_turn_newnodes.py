@@ -1,32 +1,20 @@
 """Variants that wait for nodes which a cluster autoscaler brings: the test plays the autoscaler."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from charon_operator.decide.placement import newnodes
-from charon_operator.decide.placement.newnodes import awaited
+from charon_operator.model.claim import Handover
 from charon_operator.model.memory import FleetMemory
 from charon_operator.names import GrantReason, Reason, Shortage
-from tests.decide import build, gpus, stage
-from tests.decide.stage import FP32, Stage, variant
+from tests.decide import gpus, stage
+from tests.decide.stage import Stage, variant, waiting
 
 A100 = variant("a100", "400", "1")
 CPU = variant("cpu", "100", "1", most=40)
 NEEDS = {"a100": gpus.need("A100", gpu=1), "cpu": gpus.need(cpu=16_000)}
-# A turn is 15 s.
-DEADLINE_S = 60
 APP = gpus.key("ptycho")
-
-
-def waiting(*ways: dict[str, Any], **changes: Any) -> Any:
-    """An app that may wait for new nodes, and moves at once to what is cheaper."""
-    given = {"newNodes": "Autoscaler", "pendingDeadlineSeconds": DEADLINE_S, "minDwellSeconds": 0}
-    return stage.app(*ways, **{**given, **changes})
 
 
 def four_cpus(*ways: dict[str, Any], arrivals: float = 800.0, **changes: Any) -> Stage:
@@ -40,6 +28,17 @@ def brings(play: Stage, *names: str) -> None:
     """Nodes with a GPU each."""
     for name in names:
         play.inventory.node_put(gpus.node(name, "A100", gpu=1))
+
+
+def brings_plain(play: Stage) -> None:
+    """Room for four more pods of the slow variant."""
+    play.inventory.node_put(gpus.node("second", ""))
+
+
+def remembered(play: Stage) -> Handover | None:
+    known = play.memory.apps[APP].placing
+    assert known is not None
+    return known.awaited
 
 
 def said(play: Stage) -> str:
@@ -63,8 +62,7 @@ def test_pods_wait_for_a_node_and_what_fits_serves_meanwhile() -> None:
     assert play.play(8) == [{"a100": 2}]
     assert play.serves() == 800.0
     assert (play.placing().feasible, play.placing().reason) == (True, GrantReason.ENOUGH)
-    assert play.memory.apps[APP].placing is not None
-    assert play.memory.apps[APP].placing.awaited is None
+    assert remembered(play) is None
 
 
 def test_without_leave_nothing_is_asked_for_that_does_not_fit() -> None:
@@ -152,16 +150,13 @@ def test_what_waited_in_vain_is_replaced_by_the_next_cheapest_which_may_wait_too
 def test_failures_are_forgotten_once_nothing_is_lacking() -> None:
     play = four_cpus(A100)
     play.play(8)
-    known = play.memory.apps[APP].placing
+    known = remembered(play)
     assert known is not None
-    assert known.awaited is not None
-    assert known.awaited.failures == 1
+    assert known.failures == 1
     brings(play, "first", "second")
     play.play(10)
     assert play.serves() == 800.0
-    known = play.memory.apps[APP].placing
-    assert known is not None
-    assert known.awaited is None
+    assert remembered(play) is None
 
 
 def test_what_fits_is_raised_while_pods_wait() -> None:
@@ -261,6 +256,25 @@ def test_above_a_minimum_only_the_rest_is_given_up() -> None:
     assert "a100 2 did not come about: 1 pod(s) of a100 had no node" in play.placing().message
 
 
+def test_what_fits_is_raised_while_a_minimum_waits() -> None:
+    least = {**A100, "replicas": {"min": 1, "max": 8}}
+    play = four_cpus(least, CPU, arrivals=500.0)
+    brings_plain(play)
+    assert play.play(8) == [{"a100": 2, "cpu": 5}, {"a100": 1, "cpu": 5}]
+    assert {one.name: one.goal for one in play.placing().variants} == {"a100": 1, "cpu": 5}
+    play.played[APP].arrivals = 700.0
+    assert play.play(2) == [{"a100": 1, "cpu": 7}]
+
+
+def test_own_pods_make_room_while_others_of_the_app_wait() -> None:
+    play = Stage(gpus.node("only", gpu=1))
+    slow, fast = variant("slow", "600", "8"), variant("fast", "1200", "2", most=2)
+    play.enter(waiting(slow, fast), 4000.0, {"slow": 1})
+    play.play(6)
+    assert play.serves() == 1200.0
+    assert play.has()["fast"] == 2
+
+
 def test_a_saving_alone_is_waited_for_after_the_dwell_and_if_it_is_large_enough() -> None:
     play = four_cpus(arrivals=400.0, minDwellSeconds=60)
     assert play.play(12) == [{"cpu": 4}, {"a100": 1, "cpu": 4}, {"cpu": 4}]
@@ -276,6 +290,9 @@ def test_a_saving_alone_is_waited_for_after_the_dwell_and_if_it_is_large_enough(
 def test_a_restart_asks_for_no_more(every: int) -> None:
     """What waits is not taken for what is there; the deadline begins anew."""
     play = four_cpus(pendingDeadlineSeconds=45)
+    play.played[APP].policy = stage.policy(
+        behavior={"scaleDown": {"stabilizationWindowSeconds": 600}}
+    )
     for count in range(9):
         if count % every == 0:
             play.memory = FleetMemory()
@@ -292,6 +309,15 @@ def test_missing_metrics_give_up_nothing_that_waits() -> None:
     brings(play, "first", "second")
     assert play.play(4) == []
     assert play.serves() == 1200.0
+
+
+def test_metrics_that_are_missing_for_a_turn_make_no_wait_longer() -> None:
+    play = four_cpus()
+    play.play(4)
+    play.played[APP].arrivals = None
+    play.turn()
+    play.played[APP].arrivals = 800.0
+    assert play.play(1) == [{"cpu": 4}]
 
 
 def test_pods_that_a_quota_forbids_are_given_up_with_its_words() -> None:
@@ -314,114 +340,3 @@ def test_who_does_not_act_is_told_what_would_wait() -> None:
     first = play.placing()
     play.turn()
     assert play.placing() == first, "no time that moves on"
-
-
-def rivals(**changes: Any) -> Stage:
-    """An app with 4 GPUs that wants more, on a node that has no more."""
-    play = Stage(gpus.node("a", gpu=4))
-    play.enter(waiting(FP32, name="cheap", priority=10, pendingDeadlineSeconds=600, **changes),
-               3600.0, {"fp32": 4})  # fmt: skip
-    play.played[gpus.key("cheap")].changes = {
-        "readings": build.readings(play.now_s, queued=700.0, arrivals=3600.0)
-    }
-    return play
-
-
-def test_pods_that_wait_do_not_take_the_room_that_others_are_to_get() -> None:
-    play = rivals()
-    play.play(3)
-    wants = play.has("cheap")
-    assert wants["fp32"] > 4
-    play.enter(stage.app(FP32, name="dear", priority=30), 1200.0)
-    seen = []
-    for _ in range(12):
-        play.turn()
-        seen.append((play.has("cheap").get("fp32", 0), play.has("dear").get("fp32", 0)))
-    assert play.serves("dear") == 1200.0
-    assert play.serves("cheap") == 1200.0
-    assert seen[0][0] == 2, "what waits goes with what gives way"
-    assert seen[-1] == (wants["fp32"], 2), "and waits again once the other has what it was to get"
-    assert len({cheap for cheap, _ in seen}) == 2, seen
-
-
-def test_what_others_are_about_to_take_gets_no_new_pod_that_waits() -> None:
-    """Both come at once: the free GPUs go to the one that they were granted to."""
-    play = Stage(gpus.node("a", gpu=2))
-    play.enter(waiting(FP32, name="cheap", priority=1), 1200.0)
-    play.enter(stage.app(FP32, name="dear", priority=30), 1200.0)
-    play.turn()
-    assert (play.has("cheap"), play.has("dear")) == ({}, {"fp32": 2})
-    play.play(3)
-    assert (play.has("cheap"), play.has("dear")) == ({"fp32": 2}, {"fp32": 2})
-    assert (play.serves("cheap"), play.serves("dear")) == (0.0, 1200.0)
-
-
-@st.composite
-def fleets(draw: st.DrawFn) -> tuple[Stage, Stage]:
-    """The same apps on the same nodes, where the first may wait for new nodes, and where not."""
-    nodes = [
-        gpus.node(f"n{n}", product, gpu=count)
-        for n, (product, count) in enumerate(
-            draw(st.lists(st.tuples(st.sampled_from(["A100", "T4"]), st.sampled_from([1, 2, 4])),
-                          max_size=3))
-        )
-    ]  # fmt: skip
-    apps = []
-    for _ in range(draw(st.integers(1, 3))):
-        ways, needs, has = [], {}, {}
-        for place in range(draw(st.integers(1, 3))):
-            name = f"v{place}"
-            capacity = draw(st.sampled_from(["100", "300", "600"]))
-            least = draw(st.sampled_from([0, 0, 1]))
-            ways.append(variant(name, capacity, draw(st.sampled_from("128")), least=least, most=5))
-            product = draw(st.sampled_from(["", "A100", "T4"]))
-            needs[name] = gpus.need(product, gpu=draw(st.sampled_from([1, 1, 2])))
-            has[name] = draw(st.sampled_from([0, 0, 1, 2]))
-        wanted = draw(st.sampled_from([None, 100.0, 500.0, 900.0, 2000.0]))
-        priority = draw(st.sampled_from([5, 10, 20]))
-        dwell = draw(st.sampled_from([0, 30]))
-        apps.append((ways, needs, has, wanted, priority, dwell))
-    plays = []
-    for choice in ("Autoscaler", "None"):
-        play = Stage(*nodes)
-        for number, (ways, needs, has, wanted, priority, dwell) in enumerate(apps):
-            chosen = stage.app(
-                *ways, name=f"app-{number}", priority=priority, minDwellSeconds=dwell,
-                pendingDeadlineSeconds=30, newNodes="None" if number else choice,
-            )  # fmt: skip
-            play.enter(chosen, wanted, has, needs=needs)
-        plays.append(play)
-    return plays[0], plays[1]
-
-
-@given(fleets(), st.integers(1, 8))
-@settings(max_examples=60, deadline=None)
-def test_waiting_pods_stay_within_bounds_and_change_nothing_for_others(
-    plays: tuple[Stage, Stage], turns: int
-) -> None:
-    play, _ = plays
-    for _ in range(turns):
-        supply, before, now_s = play.supply(), play.memory, play.now_s
-        facts = [play.facts(key) for key in play.played]
-        result = play.turn()
-        assert build.turns(facts, now_s, before, play.safety, supply) == result
-        for outcome in result.outcomes:
-            assert outcome.placing is not None
-            for one in outcome.placing.variants:
-                assert one.final <= max(one.asked, 5)
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(newnodes, "awaited", lambda *args: replace(awaited(*args), counts={}))
-            plain = build.turns(facts, now_s, before, play.safety, supply)
-        assert plain.outcomes[1:] == result.outcomes[1:], "others do what they would do without"
-
-
-@given(fleets())
-@settings(max_examples=60, deadline=None)
-def test_alone_it_is_served_no_worse_while_it_waits(plays: tuple[Stage, Stage]) -> None:
-    waits, plain = plays
-    if len(waits.played) > 1:
-        return
-    for _ in range(16):
-        waits.turn()
-        plain.turn()
-        assert waits.serves("app-0") >= plain.serves("app-0")

@@ -107,7 +107,7 @@ def _stepped(
 ) -> Course:
     (turned, ahead, stock), ground = given, found.ground
     asked, standings = ground.asked, ahead.standings
-    goal = newnodes.fitting(ground.within(turned.way.target), ground, grant, ahead)
+    goal = ground.within(turned.way.target)
     # While a Deployment replaces its pods more replicas would be more of the old ones, too.
     toward = {
         name: standings[name].asked if name in ground.changing else count
@@ -119,7 +119,7 @@ def _stepped(
     if found.claim.acts:
         _take(found, fits, standings, stock)
     counts = {name: _allowed(found, asked[name], n) for name, n in ahead.on_top_of(fits).items()}
-    goal, detail = ahead.on_top_of(goal), step.detail
+    goal, detail = ahead.beyond(goal), step.detail
     return Course(grant, granted, turned.way, goal, counts, ahead, detail, note=turned.note)
 
 

@@ -29,8 +29,8 @@ from charon_operator.model.workload import Key
 from charon_operator.names import GrantReason
 
 _NOWHERE: Final = Handover({}, {})
-# What waits already goes on as long as it saves anything.
-_NONE: Final = Patience(saving=0.0, dwell_s=0.0)
+# What waits already goes on waiting as long as it saves anything.
+_EAGER: Final = Patience(saving=0.0, dwell_s=0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +64,11 @@ class Awaited:
     def on_top_of(self, counts: Counts) -> dict[str, int]:
         """Replicas with these pods."""
         return {name: count + self.counts.get(name, 0) for name, count in counts.items()}
+
+    def beyond(self, goal: Counts) -> dict[str, int]:
+        """Where the app goes with these pods, which may be those of a minimum."""
+        total = self.way.target if self.way and self.counts else {}
+        return {name: max(count, total.get(name, 0)) for name, count in goal.items()}
 
 
 def due(claims: Sequence[Claim], grants: Mapping[Key, Grant], stock: Stock) -> tuple[Due, ...]:
@@ -119,15 +124,6 @@ def awaited(
     return Awaited(counts, _without(ground.standings, counts), way)
 
 
-def fitting(goal: Counts, ground: Ground, grant: Grant, found: Awaited) -> Counts:
-    """Where the app goes with what fits: the minimum of a variant that waits may not."""
-    base = _base(ground, grant)
-    return {
-        name: min(count, base[name]) if name in found.counts else count
-        for name, count in goal.items()
-    }
-
-
 def _base(ground: Ground, grant: Grant) -> Counts:
     """What fits: while the demand is not known, what it was on its way to."""
     is_unknown = grant.reason is GrantReason.DEMAND_UNKNOWN
@@ -149,7 +145,7 @@ def _sought(
     else:
         aim = Aim(claim.wanted or 0.0, claim.quality)
         waits = known.target != known.start
-        patience = _NONE if waits and not claim.keeps else claim.patience
+        patience = _EAGER if waits and not claim.keeps else claim.patience
         hoped = _hoped(claim.variants, base, known, now_s)
         counts = dict(mix.chosen(hoped, aim, base, claim.since_s, now_s, patience).counts)
     return {name: count - base[name] for name, count in counts.items() if count > base[name]}
