@@ -108,3 +108,15 @@ def test_an_app_that_is_not_due_keeps_its_claim() -> None:
     play.turn("cheap")
     assert play.memory.apps[gpus.key("dear")] == kept
     assert play.has("cheap") == {"fp32": 1}
+
+
+def test_who_wants_another_mix_gives_up_what_the_minimum_of_another_takes() -> None:
+    """Its pod was not taken from it: it would have given it up for another that it cannot have."""
+    play = Stage(gpus.node("a", gpu=1))
+    ways = variant("old", "300", "8", most=5), variant("new", "600", "8", most=5)
+    play.enter(stage.app(*ways, name="swaps", priority=20, **SWAPS), 900.0, {"old": 1})
+    play.enter(stage.app(variant("fp32", "600", "8", least=1), name="least"), 600.0)
+    play.play(4)
+    assert (play.serves("least"), play.serves("swaps")) == (600.0, 0.0)
+    assert play.placing("least").feasible is True
+    assert play.placing("swaps").message.startswith("0 of 900 units a second can be served")

@@ -113,7 +113,7 @@ def _stepped(
         name: standings[name].asked if name in ground.changing else count
         for name, count in goal.items()
     }
-    must = _must_serve(found, grant, goal)
+    must = _must_serve(found, goal)
     step = handover.step(ground.variants, standings, toward, must, stock)
     fits = {name: _allowed(found, standings[name].asked, n) for name, n in step.counts.items()}
     if found.claim.acts:
@@ -138,12 +138,10 @@ def remembered(memory: AppMemory, found: Bid, taken: Course, now_s: float) -> Ap
     return replace(memory, placing=known)
 
 
-def _must_serve(found: Bid, grant: Grant, goal: Counts) -> float | None:
+def _must_serve(found: Bid, goal: Counts) -> float | None:
     """What must stay served on the way: what is wanted, less what others were given."""
     wanted = found.claim.wanted
-    if wanted is None or not grant.robbed:
-        return wanted
-    return min(wanted, found.ground.capacity(goal))
+    return None if wanted is None else min(wanted, found.ground.capacity(goal))
 
 
 def _allowed(found: Bid, asked: int, count: int) -> int:
