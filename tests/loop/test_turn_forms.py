@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import random
 from typing import Any
 
 import pytest
@@ -220,6 +221,33 @@ def test_pods_that_find_no_node_turn_the_change_back(restarts: bool) -> None:
     assert there.web.surge == 1
 
 
+@pytest.mark.parametrize(
+    ("web", "words"),
+    [
+        ({"quota": 2}, "2 pod(s) of big had no node for 30 s: exceeded quota: pods"),
+        ({"broken": {"H100"}, "deadline": 4}, "the rollout has exceeded its progress deadline"),
+    ],
+    ids=["not made", "never ready"],
+)
+def test_pods_that_cannot_be_made_or_get_ready_turn_it_back_too(web: Any, words: str) -> None:
+    there = play(replicas=2, load=500.0, pendingDeadlineSeconds=30, web=web)
+    while len(there.changes) < 2:
+        there.turn()
+    there.play(2)
+    assert (there.live, there.web.replicas) == ("small", 2)
+    assert min(there.served) == 200.0
+    assert words in there.placing.message
+
+
+def test_where_fewer_of_a_form_may_run_it_is_not_changed_to() -> None:
+    few = {**BIG, "replicas": {"min": 0, "max": 1}}
+    there = play(SMALL, few, replicas=2, load=290.0)
+    assert there.play(12) == []
+    assert "not as many pods of it fit, or are allowed by its replicas.max, as there are of" in (
+        there.placing.message
+    )
+
+
 def test_what_failed_is_said_and_tried_again_later_each_time() -> None:
     there = play(replicas=2, load=500.0, pendingDeadlineSeconds=60, web={"barred": {"H100"}})
     while len(there.changes) < 2:
@@ -299,6 +327,35 @@ def test_no_replica_is_asked_for_while_pods_are_replaced() -> None:
     assert (there.web.old != [], there.web.replicas) == (True, 2)
     there.play(10)
     assert (there.live, there.web.replicas) == ("big", 4)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_a_demand_that_stays_comes_to_rest(seed: int) -> None:
+    chance = random.Random(seed)
+    ways = [
+        way(
+            f"v{number}",
+            chance.choice([0, 1, 1, 2]),
+            chance.choice(["50", "100", "150", "400"]),
+            chance.choice("12358"),
+            product,
+            most=chance.randint(2, 6),
+        )
+        for number, product in enumerate(chance.sample(["A100", "H100", "T4", ""], 3))
+    ]
+    there = play(
+        *ways,
+        live="v0",
+        replicas=chance.randint(0, 2),
+        load=chance.choice([40.0, 150.0, 290.0, 700.0, 3000.0]),
+        on=nodes(chance.randint(1, 6), chance.randint(0, 4), chance.randint(0, 4)),
+        web={"surge": chance.choice([0, 1, 2]), "unavailable": 1},
+    )
+    there.play(60)
+    rests = (there.live, there.web.replicas, len(there.changes))
+    there.play(40)
+    assert (there.live, there.web.replicas, len(there.changes)) == rests
+    assert len(there.changes) <= 2
 
 
 FORMS = st.sampled_from(

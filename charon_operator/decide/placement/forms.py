@@ -45,12 +45,14 @@ class _Plan:
     """A form that is better than what there is, and the mix that it is part of.
 
     Attributes:
+        fits: pods of the form that may be there once all pods of the live one are gone.
         rank: the least comes first: what reaches the aim, what serves more, what costs less.
     """
 
     forms: Forms
     form: Variant
     best: Mix
+    fits: int
     rank: tuple[bool, float, float]
 
 
@@ -121,10 +123,10 @@ def _plans(
             ]
             best = mix.cheapest([*(one for one in hoped if one.name != form.name),
                                  form.within(fits)], aim)  # fmt: skip
-            # Its minimum must fit, and as many as there are pods to take the place of.
-            enough = fits >= max(form.least, ground.asked[forms.live])
-            if enough and best.counts[form.name] and _is_better(ground, best, present, aim):
-                yield _Plan(forms, form, best, (not best.reaches, -_served(best, aim), best.cost))
+            runs = best.counts[form.name] and fits >= form.least
+            if runs and _is_better(ground, best, present, aim):
+                rank = (not best.reaches, -_served(best, aim), best.cost)
+                yield _Plan(forms, form, best, fits, rank)
 
 
 def _is_better(ground: Ground, best: Mix, present: Mix, aim: Aim) -> bool:
@@ -162,6 +164,11 @@ def _why_not(ground: Ground, claim: Claim, plan: _Plan) -> str:
     if not shape.rolls and replicas:
         return (
             "its strategy Recreate ends all pods at once: set spec.strategy.type to RollingUpdate"
+        )
+    if plan.fits < replicas:
+        return (
+            f"not as many pods of it fit, or are allowed by its replicas.max, as there are of "
+            f"{plan.forms.live}"
         )
     there = ground.capacity(ground.asked)
     came = ground.capacity({**ground.asked, plan.forms.live: 0, plan.form.name: replicas})
