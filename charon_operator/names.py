@@ -95,6 +95,7 @@ class Reason(StrEnum):
     SETTLED = "Settled"
     WRITING = "Writing"
     WAITING_FOR_PODS = "WaitingForPods"
+    WAITING_FOR_NODES = "WaitingForNodes"
     WRITE_REFUSED = "WriteRefused"
     # OwnershipConflict
     SOLE_OWNER = "SoleOwner"

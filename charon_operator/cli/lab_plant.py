@@ -17,9 +17,9 @@ import yaml
 from kubernetes.aio import client, config
 
 from charon_operator import testbed
-from charon_operator.cli.simulate import load_of
+from charon_operator.cli.simulate import load_of, load_option
 from charon_operator.errors import TestbedError
-from charon_operator.lab import loads, parameters
+from charon_operator.lab import parameters
 from charon_operator.lab import plant as plants
 from charon_operator.testbed import plant_exporter
 
@@ -49,14 +49,7 @@ Examples:
 @click.option("--kubeconfig", type=_FILE, required=True, help="Of an administrator.")
 @click.option("--namespace", default="workload", show_default=True)
 @click.option("--deployment", default="consumer", show_default=True)
-@click.option(
-    "--arrivals",
-    "load",
-    default=loads.STEP,
-    show_default=True,
-    help="`step` (1000 a second for 60 s), `ramp`, `bursts`, `noise`, or a CSV file with columns "
-    "t_s, arrivals_per_s.",
-)
+@load_option
 @click.option("--seed", type=int, default=0, show_default=True, help="Of all chance.")
 @click.option(
     "--port", type=click.IntRange(0, 65535), default=0, help="Of /metrics; 0: a free one."

@@ -28,6 +28,15 @@ from charon_operator.lab import (
 from charon_operator.laws import registry
 
 _FILE = click.Path(path_type=pathlib.Path, dir_okay=False)
+# Of every verb that plays one load; `load_of` reads it.
+load_option = click.option(
+    "--arrivals",
+    "load",
+    default=loads.STEP,
+    show_default=True,
+    help="`step` (1000 a second for 60 s), `ramp`, `bursts`, `noise`, or a CSV file with columns "
+    "t_s, arrivals_per_s.",
+)
 
 
 @click.command(
@@ -48,14 +57,7 @@ Examples:
 @click.option(
     "--seeds", type=click.IntRange(1, 1000), default=1, help="How many seeds, from --seed on."
 )
-@click.option(
-    "--arrivals",
-    "load",
-    default=loads.STEP,
-    show_default=True,
-    help="`step` (1000 a second for 60 s), `ramp`, `bursts`, `noise`, or a CSV file with columns "
-    "t_s, arrivals_per_s.",
-)
+@load_option
 @click.option("--plant", type=_FILE, default=parameters.DEFAULT, help="Parameters of the plant.")
 @click.option("--tail", type=click.FloatRange(0, 3600), default=60.0, help="Seconds played after.")
 @click.option("--plot", type=_FILE, help="Write a PNG of the (first) run.")

@@ -7,7 +7,6 @@ a look at another app (`blind` does that between the two).
 from dataclasses import dataclass, field, replace
 
 from charon_operator.decide import (
-    delays,
     demand,
     limits,
     objectives,
@@ -15,16 +14,17 @@ from charon_operator.decide import (
     problems,
     quarantine,
     recall,
-    resizing,
     wording,
 )
 from charon_operator.decide.demand import Wish
-from charon_operator.decide.placement import placing, sentences, variants
-from charon_operator.decide.placement.placing import Bid, Shares
+from charon_operator.decide.placement import bids, course, sentences, variants
+from charon_operator.decide.placement.bids import Bid
+from charon_operator.decide.placement.shares import Shares
 from charon_operator.decide.placement.variants import Ground
 from charon_operator.decide.problems import Usable
-from charon_operator.decide.resizing import Footing
 from charon_operator.decide.situation import Situation
+from charon_operator.decide.sizes import delays, resizing
+from charon_operator.decide.sizes.resizing import Footing
 from charon_operator.model.app import ChargedApp
 from charon_operator.model.decision import Decision
 from charon_operator.model.facts import AppFacts, Broken, Conflict, Outcome
@@ -62,9 +62,9 @@ def sense(facts: AppFacts, memory: AppMemory | None, now_s: float, safety: Safet
     """Find out what stands in the way, who else acts, and what the objectives demand."""
     checked = problems.check(facts, safety)
     if isinstance(checked, Broken):
-        return Case(facts, placing.without_share(recall.unjudged(memory)), problem=checked)
+        return Case(facts, bids.without_share(recall.unjudged(memory)), problem=checked)
     if checked is None:
-        return Case(facts, placing.without_share(recall.unjudged(memory)))
+        return Case(facts, bids.without_share(recall.unjudged(memory)))
     app, workload = checked.app, checked.workload
     known = recall.meet(memory, app.uid, workload, facts.past, now_s)
     known, ground = variants.stand(app, facts, known, now_s)
@@ -86,7 +86,7 @@ def sense(facts: AppFacts, memory: AppMemory | None, now_s: float, safety: Safet
     known = _learnt(known, wishes, workload, now_s)
     failure = _law_failure(checked, wishes)
     if failure:
-        known = placing.without_share(known) or known
+        known = bids.without_share(known) or known
     return Case(facts, known, checked, failure, conflict, wishes, footing, ground)
 
 
@@ -96,8 +96,8 @@ def claim(case: Case, now_s: float, safety: Safety, *, blind: bool) -> Case:
     if usable is None or memory is None or case.ground is None or case.problem is not None:
         return case
     situation = _situation(case, usable, memory, (now_s, safety), blind=blind)
-    situation = placing.situated(case.ground, situation, safety)
-    memory, bid = placing.bid(
+    situation = bids.situated(case.ground, situation, safety)
+    memory, bid = bids.bid(
         case.facts, case.ground, case.wishes, situation, (_acts(case, usable), safety)
     )
     return replace(case, memory=memory, bid=bid)
@@ -139,12 +139,12 @@ def _settle_variants(
 ) -> tuple[AppMemory, Outcome]:
     """Decide on the replicas of each variant."""
     (turn_id, safety, shares), now_s = given, bid.situation.now_s
-    taken = placing.course(bid, shares, now_s)
+    taken = course.course(bid, shares, now_s)
     identity = wording.decision_id(case.facts.app.uid, turn_id, sentences.PLACEMENT)
     decision = sentences.decided(identity, bid, taken)
     outcome = _outcome(case, decision, now_s, blind=bid.situation.blind)
     placed = sentences.placed(bid, taken, safety)
-    return placing.remembered(memory, bid, taken, now_s), replace(outcome, placing=placed)
+    return course.remembered(memory, bid, taken, now_s), replace(outcome, placing=placed)
 
 
 def _acts(case: Case, usable: Usable) -> bool:
@@ -208,7 +208,7 @@ def crashed(facts: AppFacts, memory: AppMemory | None, error: Exception) -> Case
         reason=Reason.INTERNAL_ERROR,
     )
     # Whatever the failure came from, nothing of the app is looked at again.
-    return Case(replace(facts, app=problem), placing.without_share(memory), problem=problem)
+    return Case(replace(facts, app=problem), bids.without_share(memory), problem=problem)
 
 
 def _refused(memory: AppMemory, workload: Workload, now_s: float) -> AppMemory:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from charon_operator.decide import behavior, guards, usage
+from charon_operator.decide import behavior, guards
 from charon_operator.decide.guards import Bound
 from charon_operator.decide.situation import Situation
 from charon_operator.model.decision import Clamp
@@ -123,21 +123,6 @@ def hold(situation: Situation, wanted: int) -> Bound | None:
     )
 
 
-def usage_history(situation: Situation, wanted: int) -> Bound | None:
-    """A size that follows usage is not lowered before enough of it was seen."""
-    resources, known = situation.spec.sized, situation.memory.knobs
-    if resources is None or not resources.by_usage:
-        return None
-    seen_s = usage.seen_s(known.learnt.usage if known else None, situation.now_s)
-    if seen_s >= usage.ENOUGH_S:
-        return None
-    detail = (
-        f"usage has been seen for {seen_s / 60:.0f} min, lowered after "
-        f"{usage.ENOUGH_S / 60:.0f} min at the earliest"
-    )
-    return Bound(floor=situation.current, detail=detail)
-
-
 def undone(situation: Situation, wanted: int) -> Bound | None:
     """Back to where a lowering began that did harm, and not below it for a while."""
     known = situation.memory.knobs
@@ -188,27 +173,6 @@ CHAIN: Final[Chain] = (
     (LimitName.PODS_REFUSED, refused),
     (LimitName.BOUNDS, None),
     (LimitName.HOLD, hold),
-)
-# Of a size: `behavior` counts pods, and pods that are resized are not taken away.
-SIZE_CHAIN: Final[Chain] = (
-    (LimitName.METRICS, guards.metrics),
-    (LimitName.BLIND_FLEET, guards.blind_fleet),
-    (LimitName.STABILIZATION, stabilization),
-    (LimitName.COOLDOWN, guards.cooldown),
-    (LimitName.LOWERINGS_PER_HOUR, guards.lowerings_per_hour),
-    (LimitName.ROLLOUT, guards.rollout),
-    (LimitName.ONE_KNOB, guards.one_knob),
-    (LimitName.USAGE_HISTORY, usage_history),
-    (LimitName.UNDONE, undone),
-    (LimitName.QUARANTINE, quarantine),
-    (LimitName.BOUNDS, None),
-    (LimitName.HOLD, hold),
-)
-# Memory has no load to swing with: it follows what is used.
-MEMORY_CHAIN: Final[Chain] = tuple(
-    (name, limit)
-    for name, limit in SIZE_CHAIN
-    if name not in (LimitName.STABILIZATION, LimitName.USAGE_HISTORY, LimitName.UNDONE)
 )
 # Of variants together: `behavior` counts pods, and which pods go is decided by the way to a mix.
 PLACEMENT_CHAIN: Final[Chain] = (

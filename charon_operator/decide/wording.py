@@ -7,12 +7,13 @@ number that is not in the decision.
 import hashlib
 from typing import Final
 
-from charon_operator.decide import guards, resizing, usage
+from charon_operator.decide import guards
 from charon_operator.decide.demand import Wish
-from charon_operator.decide.knobs import Plan
 from charon_operator.decide.limits import Limited
-from charon_operator.decide.resizing import Footing, Moves
 from charon_operator.decide.situation import Situation
+from charon_operator.decide.sizes import resizing, usage
+from charon_operator.decide.sizes.knobs import Plan
+from charon_operator.decide.sizes.resizing import Footing, Moves
 from charon_operator.model.decision import Decision, Resize
 from charon_operator.model.facts import Broken
 from charon_operator.model.quantity import render_cpu

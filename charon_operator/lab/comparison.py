@@ -15,7 +15,7 @@ import statistics
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from charon_operator.decide import sizing
+from charon_operator.decide.sizes import sizing
 from charon_operator.errors import SimulationError
 from charon_operator.lab import contest
 from charon_operator.lab.contest import Contender

@@ -136,7 +136,9 @@ class Assembly:
         if placement is None:
             return {}
         found = {
-            variant.name: self._snapshot.variant(target, ground.holdings.get(target, _NO_PODS))
+            variant.name: self._snapshot.variant(
+                target, ground.holdings.get(target, _NO_PODS), app.targets
+            )
             for variant, target in zip(placement.variants, app.targets, strict=True)
         }
         return forms.told_apart(placement.variants, found)

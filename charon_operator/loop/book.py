@@ -53,6 +53,7 @@ class Book:
         refused: why the last move was refused, else empty.
         sizes: of its pods, as last listed; None when that failed or nobody asked.
         listed_at_s: when its pods were last listed.
+        listed_of: generation of the app and version of its target when `sizes` were listed.
         settled_at_s: when they were first seen settled since the last resize, s since 1970.
         resize_turn: the turn whose size its pods are brought to; empty while they may not be.
         resizing: a resize of its pods is waiting or under way.
@@ -79,6 +80,7 @@ class Book:
     resizes: Backoff = field(default_factory=Backoff)
     sizes: Sizes | None = None
     listed_at_s: float = 0.0
+    listed_of: tuple[int, str] | None = None
     settled_at_s: float | None = None
     resize_turn: str = ""
     resizing: bool = False

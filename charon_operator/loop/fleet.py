@@ -227,7 +227,7 @@ class Fleet:
             await self._compile(books)
             asked = {book.app.key: book.app for book in books if not self._assembly.is_stale(book)}
             readings, _ = await asyncio.gather(
-                self._read(group, books), self._resizer.read(books, self._timeout_s(group))
+                self._read(group, books), self._resizer.lister.read(books, self._timeout_s(group))
             )
             # Meanwhile an app may have gone or changed: an answer to its old queries says nothing
             # of the new ones. What has changed has a prompt turn of its own.

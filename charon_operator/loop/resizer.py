@@ -1,10 +1,11 @@
-"""Pods of apps that are resized: listed with the queries, set to the size that a turn decided.
+"""Pods of apps that are resized: set to the size that a turn decided.
 
-Reads: an app's last turn, its pods. Gives: sizes for the next turn, and resizes of pods through the
-outbox. Never: a change of size whose intent was not written, a resize that a gate forbids at the
-very moment of writing, or a call between turns for an app whose pods are all there and settled.
+Reads: an app's last turn, its pods. Gives: resizes of pods through the outbox. Never: a change of
+size whose intent was not written, a resize that a gate forbids at the very moment of writing or
+that stands on a list of long ago, or a call between turns for an app whose pods are all there and
+settled.
 
-    turn -> intent (status) -> pods/resize, some at a time
+    turn -> pods, unless just listed -> intent (status) -> pods/resize, some at a time
     pods on their way -> listed again every `_LOOK_AGAIN_S` -> those that run now: pods/resize
 """
 
@@ -12,7 +13,6 @@ import asyncio
 import functools
 import logging
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from typing import Final
 
 from charon_operator import ports
@@ -21,12 +21,12 @@ from charon_operator.actuate.resize import PodWrite
 from charon_operator.loop.book import Book
 from charon_operator.loop.decider import Decider
 from charon_operator.loop.gates import Gates
+from charon_operator.loop.lister import AT_ONCE, Lister
 from charon_operator.loop.outbox import Outbox, Urgency
 from charon_operator.loop.snapshot import Snapshot
 from charon_operator.loop.teller import Teller
 from charon_operator.model.app import ChargedApp
 from charon_operator.model.decision import Resize
-from charon_operator.model.sizes import Resizing, Sizes
 from charon_operator.model.workload import Workload
 from charon_operator.names import Reason
 from charon_operator.ports import WriteOutcome, WriteResult
@@ -38,14 +38,16 @@ _log = logging.getLogger(__name__)
 # A pod that runs now is resized within 5 s: this, a tick of the loop, a list and a write.
 _LOOK_AGAIN_S: Final = 2.0
 _LOOK_TIMEOUT_S: Final = 5.0
-# However many apps wait for pods that never come, no more than this is asked at once.
-_AT_ONCE: Final = 16
 # What keeps the others from being tried again, the worst first; a pod that moved on is no failure.
 _FAILURES: Final = (WriteOutcome.REFUSED, WriteOutcome.UNREACHABLE)
 
 
 class Resizer:
-    """Carries out what turns decide on sizes."""
+    """Carries out what turns decide on sizes.
+
+    Attributes:
+        lister: knows the pods; a turn has its sizes from it.
+    """
 
     def __init__(
         self,
@@ -57,20 +59,11 @@ class Resizer:
     ) -> None:
         self._outbox = outbox
         self._cluster, self._snapshot, self._clock = world
+        self.lister = Lister(*world)
         self._decider = decider
         self._gates, self._teller = tellers
         self._metrics = metrics
         self._looking: dict[Book, asyncio.Task[None]] = {}
-
-    async def read(self, books: Iterable[Book], timeout_s: float) -> None:
-        """List the pods of the apps whose pods are resized; where that fails nothing is known."""
-        limit = asyncio.Semaphore(_AT_ONCE)
-
-        async def one(book: Book) -> None:
-            book.sizes = None
-            book.sizes = await self._listed(book, timeout_s, limit)
-
-        await asyncio.gather(*(one(book) for book in books if _container(book)))
 
     def follow(self, book: Book, turn_id: str, period_s: float) -> None:
         """Do what an app's last turn calls for: resize its pods, or nothing."""
@@ -85,7 +78,7 @@ class Resizer:
         due = [book for book in books if self._is_due(book, now_s)]
         # Whoever waits for longest goes first.
         due.sort(key=lambda book: book.listed_at_s)
-        for book in due[: max(0, _AT_ONCE - len(self._looking))]:
+        for book in due[: max(0, AT_ONCE - len(self._looking))]:
             task = asyncio.create_task(self._look(book))
             self._looking[book] = task
             task.add_done_callback(functools.partial(self._looked, book))
@@ -104,40 +97,11 @@ class Resizer:
     # Looking.
 
     async def _look(self, book: Book) -> None:
-        sizes = await self._listed(book, _LOOK_TIMEOUT_S, asyncio.Semaphore())
-        if sizes is not None:
-            book.sizes = sizes
+        if await self.lister.list(book, _LOOK_TIMEOUT_S):
             self._act(book)
 
     def _looked(self, book: Book, _: asyncio.Task[None]) -> None:
         self._looking.pop(book, None)
-
-    async def _listed(self, book: Book, timeout_s: float, limit: asyncio.Semaphore) -> Sizes | None:
-        app, container = book.app, _container(book)
-        if not container or not isinstance(app, ChargedApp):
-            return None
-        if not isinstance(self._snapshot.workload(app.target), Workload):
-            return None
-        try:
-            async with asyncio.timeout(timeout_s), limit:
-                book.listed_at_s = self._clock.monotonic_s()
-                return self._stamped(book, await self._cluster.pods(app.target, container))
-        except TimeoutError:
-            _log.warning("app=%s pods were not listed within %.1f s", app.key, timeout_s)
-        except Exception:
-            # A fault of ours on one app stays with it.
-            _log.exception("app=%s its pods could not be listed", app.key)
-        return None
-
-    def _stamped(self, book: Book, sizes: Sizes | None) -> Sizes | None:
-        """Say since when pods have had all they were asked for: turns are too seldom to see it."""
-        if sizes is None:
-            return None
-        if book.resizing or any(pod.resizing is not Resizing.SETTLED for pod in sizes.sized):
-            book.settled_at_s = None
-        elif book.settled_at_s is None:
-            book.settled_at_s = self._clock.wall_s()
-        return replace(sizes, settled_at_s=book.settled_at_s)
 
     def _is_due(self, book: Book, now_s: float) -> bool:
         waits = now_s < book.listed_at_s + _LOOK_AGAIN_S or now_s < book.resizes.until_s
@@ -147,10 +111,9 @@ class Resizer:
         if wanted is None:
             return False
         resize, workload = wanted
-        sizes = book.sizes
-        if sizes is None or len(sizes.pods) < workload.replicas or workload.warming:
+        if book.sizes is None or self.lister.is_outdated(book, workload):
             return True
-        return not resizes.settled(resize, sizes)
+        return not resizes.settled(resize, book.sizes)
 
     # Acting.
 
@@ -175,13 +138,13 @@ class Resizer:
         writes = resizes.writes(resize, book.sizes, workload.min_available)
         if writes and self._clock.monotonic_s() >= book.resizes.until_s:
             book.resizing = True
-            job = functools.partial(self._carry_out, book, resize, writes)
-            self._outbox.submit(Urgency.MOVE, job)
+            self._outbox.submit(Urgency.MOVE, functools.partial(self._carry_out, book, resize))
 
-    async def _carry_out(self, book: Book, resize: Resize, writes: Sequence[PodWrite]) -> None:
+    async def _carry_out(self, book: Book, resize: Resize) -> None:
         try:
+            writes = await self._due(book, resize)
             view = book.view
-            if view is not None and self._holds(book, resize):
+            if view is not None and writes:
                 turn_id = book.resize_turn
                 if not resize.moves or await self._announced(book, view, resize):
                     results = await self._write(book, resize, writes)
@@ -190,13 +153,24 @@ class Resizer:
         finally:
             book.resizing = False
 
-    def _holds(self, book: Book, resize: Resize) -> bool:
-        """Whether what was decided is what is wanted, and allowed, still."""
+    async def _due(self, book: Book, resize: Resize) -> Sequence[PodWrite]:
+        """What to write now, to pods as they are now: on older versions it would be conflicts."""
+        old = self._clock.monotonic_s() >= book.listed_at_s + _LOOK_AGAIN_S
+        if old and not await self.lister.list(book, _LOOK_TIMEOUT_S):
+            return ()
+        workload = self._held(book, resize)
+        if workload is None or book.sizes is None:
+            return ()
+        return resizes.writes(resize, book.sizes, workload.min_available)
+
+    def _held(self, book: Book, resize: Resize) -> Workload | None:
+        """The target, if what was decided for it is what is wanted, and allowed, still."""
         wanted = self._wanted(book)
         if wanted is None:
-            return False
-        newest, _ = wanted
-        return (newest.final, newest.give_back) == (resize.final, resize.give_back)
+            return None
+        newest, workload = wanted
+        same = (newest.final, newest.give_back) == (resize.final, resize.give_back)
+        return workload if same else None
 
     async def _announced(self, book: Book, view: View, resize: Resize) -> bool:
         """Write the size into the status. False: it must not be given to the pods."""
@@ -212,13 +186,13 @@ class Resizer:
         app, results = book.app, list[WriteResult]()
         assert isinstance(app, ChargedApp)
         book.settled_at_s = None
-        for begin in range(0, len(writes), _AT_ONCE):
-            if not self._holds(book, resize):
+        for begin in range(0, len(writes), AT_ONCE):
+            if self._held(book, resize) is None:
                 break
             results += await asyncio.gather(
                 *(
                     self._cluster.resize_pod(app.target, one.pod, resize.container, one.size)
-                    for one in writes[begin : begin + _AT_ONCE]
+                    for one in writes[begin : begin + AT_ONCE]
                 )
             )
         return results
@@ -232,7 +206,7 @@ class Resizer:
             self._metrics.writes.labels("resize", result.outcome.value).inc()
             self._metrics.resizes.labels(result.outcome.value).inc()
             first.setdefault(result.outcome, result)
-        holds = self._holds(book, resize)
+        holds = self._held(book, resize) is not None
         known = self._decider.memory.apps.get(book.app.key)
         changed = known is not None and known.size != resize.final
         # Of many pods one stands for all with the same outcome.
@@ -260,11 +234,3 @@ class Resizer:
         event = events.resized(view.outcome)
         if event is not None:
             self._teller.post(event)
-
-
-def _container(book: Book) -> str:
-    """The container that is sized, or nothing."""
-    app = book.app
-    if not isinstance(app, ChargedApp) or app.deleting or app.spec.sized is None:
-        return ""
-    return app.spec.sized.container

@@ -151,26 +151,33 @@ class Snapshot(Store):
 
     def workload(self, target: Target) -> Workload | Absent | None:
         """A target with its floor; None only before its kind is listed."""
-        kind, name = TARGET_KINDS[target.kind], Key(target.namespace, target.name)
         with self._lock:
-            entry: _Target | None = self._shelves[kind].get(name)
+            entry = self._entry(target)
             if entry is not None:
                 return self._with_floor(entry)
+            kind = TARGET_KINDS[target.kind]
             known = {(kind, ""), (kind, target.namespace)} & self._listed
         return absent(target) if known else None
 
-    def variant(self, target: Target, holding: Holding) -> VariantFacts:
-        """A target as a variant, with the pods that it has."""
-        kind, name = TARGET_KINDS[target.kind], Key(target.namespace, target.name)
+    def variant(
+        self, target: Target, holding: Holding, targets: Sequence[Target] = ()
+    ) -> VariantFacts:
+        """A target as a variant, with the pods that it has.
+
+        Args:
+            target: of the variant.
+            holding: its pods.
+            targets: of all variants of the app; a budget over pods of several is no floor of one.
+        """
         with self._lock:
-            workload = self.workload(target)
-            entry: _Target | None = self._shelves[kind].get(name)
-        if not isinstance(entry, _Variant):
-            return VariantFacts(workload, holding=holding)
+            entry = self._entry(target)
+            if not isinstance(entry, _Variant):
+                return VariantFacts(self.workload(target), holding=holding)
+            others = [self._entry(other) for other in targets if other != target]
+            workload = self._with_floor(entry, [other.pods for other in others if other])
         template = entry.template
         # Whatever form an older generation was in says nothing of this one.
-        same = isinstance(workload, Workload) and _version(workload) == template.version
-        shape = template.shape if same else None
+        shape = template.shape if _version(workload) == template.version else None
         return VariantFacts(workload, template.need, template.problem, holding, shape)
 
     def rivals(self, app: ChargedApp) -> tuple[Rival, ...]:
@@ -218,12 +225,18 @@ class Snapshot(Store):
 
     # How it is kept.
 
-    def _with_floor(self, entry: _Target) -> Workload:
+    def _entry(self, target: Target) -> _Target | None:
+        name = Key(target.namespace, target.name)
+        found: _Target | None = self._shelves[TARGET_KINDS[target.kind]].get(name)
+        return found
+
+    def _with_floor(self, entry: _Target, others: Sequence[bodies.Labels] = ()) -> Workload:
         # Without the labels of its pods only the read that found it knows its floor.
         if not entry.pods:
             return entry.workload
         budgets = self._shelves[Kind.BUDGETS].within(entry.workload.target.namespace)
-        floor = bodies.floor(budgets, entry.pods)
+        own = [one for one in budgets if not any(one.covers(pods) for pods in others)]
+        floor = bodies.floor(own, entry.pods)
         return dataclasses.replace(entry.workload, min_available=floor)
 
     def _silence(self, ring: Callable[[], None]) -> None:

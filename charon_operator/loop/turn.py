@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 
 from charon_operator.decide import blind, case, quarantine
 from charon_operator.decide.case import Case
-from charon_operator.decide.placement import placing, variants
-from charon_operator.decide.placement.placing import Shares
+from charon_operator.decide.placement import shares, variants
+from charon_operator.decide.placement.shares import Shares
 from charon_operator.model.claim import Written
 from charon_operator.model.decision import Resize
 from charon_operator.model.facts import AppFacts, Outcome
@@ -224,7 +224,7 @@ def _shared(
         app.placing.claim for app in memory.apps.values() if app.placing and app.placing.claim
     ]
     try:
-        return cases, placing.share(claims, due, supply, moment.now_s)
+        return cases, shares.share(claims, due, supply, moment.now_s)
     except Exception as error:  # a fault in what they share is one of all of them, and of no other
         return [
             case.crashed(item.facts, item.memory, error) if item.bid else item for item in cases

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Final, Self
 from pydantic import Field, model_validator
 
 from charon_operator.model import wire
+from charon_operator.model.bounds import Bounds
 from charon_operator.model.hold import Hold
 from charon_operator.model.indicator import Indicator
 from charon_operator.model.placement import Placement
@@ -112,10 +113,8 @@ class Objective(Wire):
         return self
 
 
-class Replicas(Wire):
+class Replicas(Bounds):
     """Bounds of the replica count and how it is applied."""
-
-    model_config = rules(Rule("self.min <= self.max", "min must not be greater than max", ".min"))
 
     min: int = Field(ge=1, le=1000, strict=True, description="Never fewer than this.")
     max: int = Field(ge=1, le=1000, strict=True, description="Never more than this.")
@@ -126,12 +125,6 @@ class Replicas(Wire):
             "charon_desired_replicas, for an HPA or KEDA to obey."
         ),
     )
-
-    @model_validator(mode="after")
-    def _ordered(self) -> Self:
-        if self.min > self.max:
-            raise ValueError("min must not be greater than max")
-        return self
 
 
 _ONE_WAY: Final = "exactly one of scaleTargetRef and placement is needed: leave out the other"

@@ -6,6 +6,7 @@ reference into the body it read, so that the body can be dropped at once.
 """
 
 import datetime
+import math
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -201,6 +202,11 @@ def micro_time(seconds: float) -> str:
     """Seconds since 1970 as Kubernetes' MicroTime: RFC 3339 in UTC with microseconds."""
     moment = datetime.datetime.fromtimestamp(seconds, datetime.UTC)
     return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def meta_time(seconds: float) -> str:
+    """Seconds since 1970 as Kubernetes' metav1.Time, which has whole seconds."""
+    return f"{micro_time(math.floor(seconds))[:19]}Z"
 
 
 def _yielded(status: Mapping[str, Any]) -> tuple[str, int]:

@@ -41,6 +41,10 @@ class Variant:
         most = max(0, min(self.most, most))
         return replace(self, least=min(self.least, most), most=most)
 
+    def keeping(self, least: int) -> "Variant":
+        """The same with no fewer than so many replicas, whatever its maximum is."""
+        return replace(self, least=max(self.least, least), most=max(self.most, least))
+
 
 @dataclass(frozen=True, slots=True)
 class Patience:
@@ -126,6 +130,8 @@ class PlacingMemory:
     Attributes:
         claim: the last one; None before the first.
         handover: the way it is on; None while nothing is written.
+        awaited: of the variants whose pods wait for new nodes, the way from what fits to all of
+            them; None where none does, and none has failed.
         since_s: when its mix last changed, seconds since 1970.
         written: what was last written, by name of a variant.
         generations: of the targets at the last turn, by name of a variant.
@@ -136,21 +142,27 @@ class PlacingMemory:
     handover: Handover | None = None
     written: Mapping[str, Written] = field(default_factory=dict)
     generations: Mapping[str, int] = field(default_factory=dict)
+    awaited: Handover | None = None
 
 
 def aged(known: PlacingMemory, now_s: float, history_s: float) -> PlacingMemory:
     """A clock that was set back makes nothing newer, and no wait longer than histories are kept."""
-    way = known.handover
-    if way is not None:
-        stuck_s = way.stuck_since_s
-        way = replace(
-            way,
-            stuck_since_s=None if stuck_s is None else min(stuck_s, now_s),
-            retry_at_s=min(way.retry_at_s, now_s + history_s),
-        )
-        if now_s - way.retry_at_s >= history_s:
-            way = replace(way, failed=None, failures=0, retry_at_s=0.0, why="")
-    return replace(known, since_s=min(known.since_s, now_s), handover=way)
+    ways = known.handover, known.awaited
+    handover, awaited = (way and _aged_way(way, now_s, history_s) for way in ways)
+    since_s = min(known.since_s, now_s)
+    return replace(known, since_s=since_s, handover=handover, awaited=awaited)
+
+
+def _aged_way(way: Handover, now_s: float, history_s: float) -> Handover:
+    stuck_s = way.stuck_since_s
+    way = replace(
+        way,
+        stuck_since_s=None if stuck_s is None else min(stuck_s, now_s),
+        retry_at_s=min(way.retry_at_s, now_s + history_s),
+    )
+    if now_s - way.retry_at_s >= history_s:
+        return replace(way, failed=None, failures=0, retry_at_s=0.0, why="")
+    return way
 
 
 def dump(known: PlacingMemory) -> dict[str, Any]:
@@ -162,6 +174,7 @@ def dump(known: PlacingMemory) -> dict[str, Any]:
         "handover": way and asdict(way),
         "written": {name: [one.replicas, one.generation] for name, one in known.written.items()},
         "generations": dict(known.generations),
+        **({"awaited": asdict(known.awaited)} if known.awaited else {}),
     }
 
 
@@ -173,6 +186,7 @@ def load(row: Mapping[str, Any]) -> PlacingMemory:
         handover=row["handover"] and Handover(**row["handover"]),
         written={name: Written(*one) for name, one in row["written"].items()},
         generations=row["generations"],
+        awaited=Handover(**row["awaited"]) if "awaited" in row else None,
     )
 
 

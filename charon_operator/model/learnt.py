@@ -1,7 +1,7 @@
 """What is learnt of an app's pods and knobs while it is controlled.
 
 Reads: nothing. Gives: `Usage`, `Delay` and both as `Learnt`, JSON-able and bounded. Never: a
-conclusion (`decide.usage` and `decide.delays` draw them).
+conclusion (`decide.sizes.usage` and `decide.sizes.delays` draw them).
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,9 @@ from charon_operator.model.reading import CLOCK_SKEW_S
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """A histogram of the cores that one pod used, weighed by time; `decide.usage` has its buckets.
+    """A histogram of the cores that one pod used, weighed by time.
+
+    `decide.sizes.usage` has its buckets.
 
     Attributes:
         source: what it is about; what is learnt of another source begins anew.

@@ -4,18 +4,19 @@ Reads: the part `placement` of a ChargedApp. Gives: `Placement`. Never: what a v
 of a node; that is read from their pod template.
 """
 
+from enum import StrEnum
 from itertools import combinations
 from typing import Final, Self
 
 from pydantic import Field, model_validator
 
 from charon_operator import names
+from charon_operator.model.bounds import Bounds
 from charon_operator.model.form import Form
 from charon_operator.model.quantity import Percent, PositiveNumber, WithinOne
 from charon_operator.model.targets import Capacity, ScaleTargetRef
 from charon_operator.model.wire import BY_NAME, ItemName, Rule, Wire, rules
 
-_ORDERED: Final = "min must not be greater than max"
 _ONE_EACH: Final = (
     "no two variants may have the same scaleTargetRef unless each has a template: give each its "
     "own workload, or a template"
@@ -38,19 +39,18 @@ _REACHED: Final = (
 MOST_VARIANTS: Final = 8
 
 
-class VariantReplicas(Wire):
-    """Bounds of one variant's replica count."""
+class NewNodes(StrEnum):
+    """Who brings nodes for pods that none has room for."""
 
-    model_config = rules(Rule("self.min <= self.max", _ORDERED, ".min"))
+    NONE = "None"
+    AUTOSCALER = "Autoscaler"
+
+
+class VariantReplicas(Bounds):
+    """Bounds of one variant's replica count."""
 
     min: int = Field(default=0, ge=0, le=1000, strict=True, description="Never fewer than this.")
     max: int = Field(ge=0, le=1000, strict=True, description="Never more than this.")
-
-    @model_validator(mode="after")
-    def _ordered(self) -> Self:
-        if self.min > self.max:
-            raise ValueError(_ORDERED)
-        return self
 
 
 class VariantSpec(Wire):
@@ -169,8 +169,17 @@ class Placement(Wire):
         le=7200,
         strict=True,
         description=(
-            "Pods that wait for a node for longer turn the move back. Set it above the time that a "
-            "cluster autoscaler takes to bring a node, where there is one."
+            "Pods that have waited for a node for so long are given up, and asked for again later. "
+            "With newNodes Autoscaler set it above the time that the autoscaler takes to bring a "
+            "node."
+        ),
+    )
+    new_nodes: NewNodes = Field(
+        default=NewNodes.NONE,
+        description=(
+            "None: pods are asked for only where they fit now. Autoscaler: what is wanted beyond "
+            "that is asked for, too, so that pods are Pending and a cluster autoscaler, which acts "
+            "on those, brings nodes for them."
         ),
     )
     variants: list[VariantSpec] = Field(

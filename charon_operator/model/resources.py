@@ -11,17 +11,16 @@ from typing import Final, Self
 
 from pydantic import Field, model_validator
 
+from charon_operator.model.bounds import OF_QUANTITIES, Bounds
 from charon_operator.model.quantity import CpuQuantity, MemoryQuantity, PositiveNumber
 from charon_operator.model.wire import ItemName, ObjectName, Rule, Wire, rules
 
-_ORDERED: Final = "min must not be greater than max"
 _RISING: Final = "the points must rise in cpu and in capacity"
 _NEEDS_CURVE: Final = "curve is needed with mode InPlace and cpu, unless sizing is Usage"
 _NEEDS_USAGE: Final = (
     "cpu.usage is needed with sizing Usage: name the indicator that gives the cores one pod uses"
 )
 _NEEDS_ONE: Final = "cpu or memory is needed with mode InPlace"
-_QUANTITIES: Final = Rule("quantity(self.min).compareTo(quantity(self.max)) <= 0", _ORDERED, ".min")
 
 
 class ResizeMode(StrEnum):
@@ -45,10 +44,10 @@ class Sizing(StrEnum):
     USAGE = "Usage"
 
 
-class CpuBounds(Wire):
+class CpuBounds(Bounds):
     """Bounds of one pod's CPU, and what says how much is used."""
 
-    model_config = rules(_QUANTITIES)
+    model_config = rules(OF_QUANTITIES)
 
     min: CpuQuantity = Field(description='Never less than this, as "250m".')
     max: CpuQuantity = Field(description='Never more than this, as "4".')
@@ -60,17 +59,11 @@ class CpuBounds(Wire):
         ),
     )
 
-    @model_validator(mode="after")
-    def _ordered(self) -> Self:
-        if self.min > self.max:
-            raise ValueError(_ORDERED)
-        return self
 
-
-class MemoryBounds(Wire):
+class MemoryBounds(Bounds):
     """Bounds of one pod's memory, and what says how much is used."""
 
-    model_config = rules(_QUANTITIES)
+    model_config = rules(OF_QUANTITIES)
 
     min: MemoryQuantity = Field(description='Never less than this, as "512Mi".')
     max: MemoryQuantity = Field(description='Never more than this, as "4Gi".')
@@ -81,12 +74,6 @@ class MemoryBounds(Wire):
         default=MemoryLowering.NEVER,
         description="Allowed: memory is taken away again, never below usage and head-room.",
     )
-
-    @model_validator(mode="after")
-    def _ordered(self) -> Self:
-        if self.min > self.max:
-            raise ValueError(_ORDERED)
-        return self
 
 
 class CurvePoint(Wire):

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from charon_operator.model import quantity
 from charon_operator.model.app import ChargedApp
-from charon_operator.model.body import micro_time
+from charon_operator.model.body import meta_time, micro_time
 from charon_operator.model.decision import Decision
 from charon_operator.model.facts import ObjectiveState
 from charon_operator.model.placing import Placing
@@ -58,7 +58,7 @@ def compose(standing: Standing, previous: Status, now_s: float) -> Json:
         _in_its_words(conditions.aspects(standing), outcome.placing, placement),
         _items(previous, "conditions"),
         outcome.generation,
-        _time(now_s),
+        meta_time(now_s),
     )
     decision, workload = outcome.decision, facts.workload
     replicas = None
@@ -302,8 +302,3 @@ def _band(share: float, width_percent: int) -> int:
 def _items(status: Status, name: str) -> list[Mapping[str, Any]]:
     found = status.get(name)
     return [item for item in found if isinstance(item, Mapping)] if isinstance(found, list) else []
-
-
-def _time(now_s: float) -> str:
-    # Conditions carry whole seconds, as metav1.Time does.
-    return f"{micro_time(math.floor(now_s))[:19]}Z"

@@ -3,13 +3,15 @@
     python -m tests.benchmarks.fleet --apps 100,1000
 
 Per size: seconds until every new app is under control; then idle: CPU of each process a turn and as
-a share of a core, resident memory, queries and requests a turn, API writes; then the time from a
-changed metric to the patch of one app (repeated) and of all at once. Patch times are the API
-server's own audit stamps; "from reading" counts from the turn that saw the step. The exit code is 1
-if a size of at most 1000 apps took more than is promised for 1000 (`LIMITS`).
+a share of a core, resident memory, queries and requests a turn, API writes, and all that the API
+server is asked (watches apart) by app and minute; then the time from a changed metric to the patch
+of one app (repeated) and of all at once. Patch times are the API server's own audit stamps; "from
+reading" counts from the turn that saw the step. The exit code is 1 if a size of at most 1000 apps
+took more than is promised for 1000 (`LIMITS`).
 
 With --resizing each size is measured a second time, with apps whose pods may be resized
-(`resources.mode: InPlace`), and what that costs is said as a ratio. It is not judged.
+(`resources.mode: InPlace`), and what that costs is said as a ratio. It is not judged. Figures that
+were kept are in the README beside this.
 """
 
 import argparse
@@ -20,6 +22,7 @@ import sys
 import tempfile
 import time
 import urllib.request
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -102,14 +105,21 @@ def stamp(event: dict[str, Any]) -> float:
 
 
 def writes(events: list[dict[str, Any]]) -> dict[str, int]:
-    counts: dict[str, int] = {}
-    for event in events:
-        if event["verb"] in ("create", "update", "patch", "delete"):
-            reference = event.get("objectRef", {})
-            parts = (reference.get("resource"), reference.get("subresource"))
-            what = "/".join(filter(None, parts))
-            counts[what] = counts.get(what, 0) + 1
-    return counts
+    written = ("create", "update", "patch", "delete")
+    return Counter(asked(event) for event in events if event["verb"] in written)
+
+
+def asked(event: dict[str, Any]) -> str:
+    """What a request is about, as `pods/resize`."""
+    reference = event.get("objectRef", {})
+    return "/".join(filter(None, (reference.get("resource"), reference.get("subresource"))))
+
+
+def per_app_minute(events: list[dict[str, Any]], count: int, elapsed_s: float) -> dict[str, float]:
+    """Requests by app and minute; what does not grow with the apps is left out (the Lease)."""
+    found = Counter(f"{event['verb']} {asked(event) or 'APIs'}" for event in events)
+    minutes = count * elapsed_s / 60
+    return {what: round(n / minutes, 3) for what, n in found.items() if not what.endswith("leases")}
 
 
 def patches(events: list[dict[str, Any]]) -> dict[App, float]:
@@ -138,13 +148,15 @@ def under_control(bed: testbed.Testbed, count: int) -> bool:
     return len(text.split()) == count
 
 
-def idle(bed: testbed.Testbed, operator: Operator, turns: int, period_s: int) -> dict[str, Any]:
+def idle(
+    bed: testbed.Testbed, operator: Operator, count: int, turns: int, period_s: int
+) -> dict[str, Any]:
     audit, before = AuditTail(bed), usage(bed, operator)
     time.sleep(turns * period_s)  # the measurement is over this time; nothing is waited for
     after = usage(bed, operator)
     elapsed = after.time_s - before.time_s
     spent = {name: after.cpu_s[name] - before.cpu_s[name] for name in MEASURED}
-    asked = {
+    queried = {
         name: (after.counters.get(name, 0) - before.counters.get(name, 0)) / turns
         for name in ("charon_queries_total", "charon_query_requests_total")
     }
@@ -152,9 +164,10 @@ def idle(bed: testbed.Testbed, operator: Operator, turns: int, period_s: int) ->
         "cpu_s_per_turn": {name: round(value / turns, 4) for name, value in spent.items()},
         "cores": {name: round(value / elapsed, 4) for name, value in spent.items()},
         "resident_mib": round(psutil.Process(operator.pid).memory_info().rss / 2**20, 1),
-        "queries_per_turn": asked["charon_queries_total"],
-        "requests_per_turn": asked["charon_query_requests_total"],
+        "queries_per_turn": queried["charon_queries_total"],
+        "requests_per_turn": queried["charon_query_requests_total"],
         "writes": writes(audit.read()),
+        "asked_per_app_minute": per_app_minute(audit.events, count, elapsed),
     }
 
 
@@ -221,8 +234,9 @@ def steps(
 
 
 def one_size(
-    count: int, period_s: int, idle_turns: int, folder: Path, *, sized: bool = False
+    chosen: argparse.Namespace, count: int, folder: Path, *, sized: bool = False
 ) -> dict[str, Any]:
+    period_s: int = chosen.period
     with (
         fleet_world.world(folder / "bed", count, period_s, sized=sized) as (bed, exporter),
         Operator(bed, folder / "operator") as operator,
@@ -231,7 +245,9 @@ def one_size(
         result: dict[str, Any] = {"apps": count, "period_s": period_s, "resizing": sized}
         result.update(onboarding(bed, count, sized=sized))
         time.sleep(2 * period_s)  # an app's first period is for looking only: left out
-        result["idle"] = idle(bed, operator, idle_turns, period_s)
+        result["idle"] = idle(bed, operator, count, chosen.idle_turns, period_s)
+        if chosen.rest:
+            return result
         return result | steps(bed, exporter, operator, fleet_world.apps(count))
 
 
@@ -240,16 +256,21 @@ def ratios(plain: dict[str, Any], sized: dict[str, Any]) -> dict[str, float]:
 
     def figures(result: dict[str, Any]) -> dict[str, float]:
         idle, cores = result["idle"], result["idle"]["cores"]
-        patched = result["all_reading_to_patch_s"]["max"]
         return {
             **{f"idle_cores_{name}": value for name, value in cores.items()},
             "idle_resident_mib": idle["resident_mib"],
             "under_control_s": result["under_control_s"],
-            "all_reading_to_patch_s": patched,
+            **_patched(result),
         }
 
     before, after = figures(plain), figures(sized)
     return {name: round(after[name] / value, 2) for name, value in before.items()}
+
+
+def _patched(result: dict[str, Any]) -> dict[str, float]:
+    """How long it took until all were patched; nothing where they were only looked at."""
+    name = "all_reading_to_patch_s"
+    return {name: result[name]["max"]} if name in result else {}
 
 
 def ready(operator: Operator) -> bool:
@@ -267,7 +288,7 @@ def excesses(result: dict[str, Any]) -> list[str]:
     found = {
         "cores": idle["cores"]["operator"],
         "resident_mib": idle["resident_mib"],
-        "all_reading_to_patch_s": result["all_reading_to_patch_s"]["max"],
+        **_patched(result),
     }
     size = f"{result['apps']} apps"
     over = [
@@ -285,6 +306,7 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--apps", default="100,1000", help="sizes, as 100,1000")
     parser.add_argument("--period", type=int, default=15, help="periodSeconds of the policy")
     parser.add_argument("--idle-turns", type=int, default=6, help="idle turns to measure over")
+    parser.add_argument("--rest", action="store_true", help="at rest only: no metric changes")
     parser.add_argument("--resizing", action="store_true", help="again, with resources: InPlace")
     return parser.parse_args(given)
 
@@ -295,8 +317,7 @@ def main() -> int:
         found = []
         for sized in (False, True)[: 1 + chosen.resizing]:
             with tempfile.TemporaryDirectory(prefix="charon-bench-") as folder:
-                given = (count, chosen.period, chosen.idle_turns, Path(folder))
-                found.append(one_size(*given, sized=sized))
+                found.append(one_size(chosen, count, Path(folder), sized=sized))
             print(json.dumps(found[-1], indent=2), flush=True)  # noqa: T201 - a command's output
         broken += excesses(found[0])
         if chosen.resizing:

@@ -49,3 +49,18 @@ def test_ratios_are_of_the_second_to_the_first() -> None:
         "under_control_s": 1.25,
         "all_reading_to_patch_s": 1.0,
     }
+
+
+def test_ratios_when_the_fleet_was_only_looked_at_then_are_of_that() -> None:
+    rest = {**result(), "under_control_s": 4.0}
+    del rest["all_reading_to_patch_s"]
+    assert "all_reading_to_patch_s" not in fleet.ratios(rest, rest)
+    assert fleet.excesses(rest) == []
+
+
+def test_requests_are_counted_by_app_and_minute_but_for_the_lease() -> None:
+    pods = [{"verb": "list", "objectRef": {"resource": "pods"}}] * 6
+    resize = {"verb": "patch", "objectRef": {"resource": "pods", "subresource": "resize"}}
+    lease = {"verb": "update", "objectRef": {"resource": "leases"}}
+    found = fleet.per_app_minute([*pods, resize, lease, {"verb": "get"}], 2, 30.0)
+    assert found == {"list pods": 6.0, "patch pods/resize": 1.0, "get APIs": 1.0}

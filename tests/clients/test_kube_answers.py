@@ -5,7 +5,6 @@ The server is a fake: the real one cannot be made to answer like this.
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -16,50 +15,10 @@ from charon_operator import ports
 from charon_operator.clients import kube, kube_access
 from charon_operator.model.workload import Absent, Key, Target
 from charon_operator.ports import NoLease, WriteOutcome
+from tests.clients.fake_api import TOKEN, Fake
 
 WEB = Target("Deployment", "ns", "web")
 APP = Key("ns", "one")
-TOKEN = "canary-token"
-
-
-class Fake:
-    """Answers every request with `say`, and remembers what it was asked."""
-
-    def __init__(self) -> None:
-        self.requests: list[web.Request] = []
-        self.say: Callable[[web.Request], Awaitable[web.StreamResponse]] = self.fine
-
-    async def handle(self, request: web.Request) -> web.StreamResponse:
-        self.requests.append(request)
-        return await self.say(request)
-
-    async def fine(self, request: web.Request) -> web.StreamResponse:
-        return web.json_response({"metadata": {"resourceVersion": "7", "uid": "u"}})
-
-    def always(self, status: int, body: Any = None, **headers: str) -> None:
-        async def say(_: web.Request) -> web.StreamResponse:
-            text = body if isinstance(body, str) else json.dumps(body or {"message": "because"})
-            return web.Response(status=status, text=text, headers=headers)
-
-        self.say = say
-
-
-@pytest.fixture
-def fake() -> Fake:
-    return Fake()
-
-
-@pytest.fixture
-async def client(fake: Fake) -> AsyncIterator[kube.KubeClient]:
-    app = web.Application()
-    app.router.add_route("*", "/{tail:.*}", fake.handle)
-    async with test_utils.TestServer(app) as server:
-        settled = configuration.Configuration(
-            host=str(server.make_url("/")), api_key={"BearerToken": f"Bearer {TOKEN}"}
-        )
-        access = kube_access.Access(settled)
-        async with kube.KubeClient(access, timeout_s=5, max_body_bytes=20_000) as made:
-            yield made
 
 
 async def scale(client: kube.KubeClient) -> ports.WriteResult:

@@ -2,21 +2,19 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any, TypeVar
 
 import pytest
-from aiohttp import test_utils, web
-from kubernetes.aio.client import configuration
 
 from charon_operator import names, testbed
-from charon_operator.clients import kube, kube_access
+from charon_operator.clients import kube
 from charon_operator.model import form
 from charon_operator.model.form import Form, FormWrite
 from charon_operator.model.workload import Target
 from charon_operator.ports import WriteOutcome, WriteResult
-from tests.clients.test_kube_answers import Fake
+from tests.clients.fake_api import Fake
 from tests.testbed_fixtures import wait_until
 
 T = TypeVar("T")
@@ -25,21 +23,6 @@ WEB = Target("Deployment", "ns", "web")
 A100 = Form(container="app", gpus=2, product="A100", runtime_class_name="nvidia")
 CPU = Form(container="app", gpus=0)
 WRITE = FormWrite(A100, 3, True, ("cpu", 12), "7")
-
-
-@pytest.fixture
-def fake() -> Fake:
-    return Fake()
-
-
-@pytest.fixture
-async def client(fake: Fake) -> AsyncIterator[kube.KubeClient]:
-    app = web.Application()
-    app.router.add_route("*", "/{tail:.*}", fake.handle)
-    async with test_utils.TestServer(app) as server:
-        settled = configuration.Configuration(host=str(server.make_url("/")))
-        async with kube.KubeClient(kube_access.Access(settled), timeout_s=5) as made:
-            yield made
 
 
 async def test_it_is_one_strategic_patch_under_our_name(

@@ -2,20 +2,19 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any, TypeVar
 
 import pytest
-from aiohttp import test_utils, web
-from kubernetes.aio.client import configuration
+from aiohttp import web
 
 from charon_operator import testbed
-from charon_operator.clients import kube, kube_access
+from charon_operator.clients import kube
 from charon_operator.model.sizes import Size, SizedPod, Sizes, Span
 from charon_operator.model.workload import Target
 from charon_operator.ports import WriteOutcome, WriteResult
-from tests.clients.test_kube_answers import Fake
+from tests.clients.fake_api import Fake
 from tests.model import pod_bodies as make
 from tests.testbed_fixtures import wait_until
 
@@ -31,21 +30,6 @@ POD = SizedPod(
     asked=Size(200, None),
     cpu=Span(100, 200),
 )
-
-
-@pytest.fixture
-def fake() -> Fake:
-    return Fake()
-
-
-@pytest.fixture
-async def client(fake: Fake) -> AsyncIterator[kube.KubeClient]:
-    app = web.Application()
-    app.router.add_route("*", "/{tail:.*}", fake.handle)
-    async with test_utils.TestServer(app) as server:
-        settled = configuration.Configuration(host=str(server.make_url("/")))
-        async with kube.KubeClient(kube_access.Access(settled), timeout_s=5) as made:
-            yield made
 
 
 def serving(fake: Fake, workload: Any, *pages: Any, status: int = 200) -> None:

@@ -46,11 +46,14 @@ def variant(name: str, capacity: str, cost: str, **changes: Any) -> dict[str, An
 
 
 FP32, FP16 = variant("fp32", "600", "8"), variant("fp16", "1200", "10", quality="0.97")
+# Of a placement whose mix may change at any turn.
+SWAPS: Mapping[str, Any] = {"minDwellSeconds": 0}
 
 
 def app(*ways: dict[str, Any], name: str = "ptycho", **changes: Any) -> ChargedApp:
     """An Active app of these variants; what else is given goes to its placement, or to its spec."""
-    named = ("priority", "minQuality", "savingPercent", "minDwellSeconds", "pendingDeadlineSeconds")
+    named = ("priority", "minQuality", "savingPercent", "minDwellSeconds", "pendingDeadlineSeconds",
+             "newNodes")  # fmt: skip
     placement = {key: changes.pop(key) for key in named if key in changes}
     # Variants that share a Deployment name it by `of`; the others have each their own.
     ways = tuple(
@@ -94,6 +97,7 @@ class Stage:
     Attributes:
         unschedulable: workloads whose pods find no node, whatever the inventory says.
         quota: pods that a workload may have, by its name.
+        budgets: pods of a workload that a PodDisruptionBudget keeps, by its name.
     """
 
     def __init__(self, *nodes: Node, memory: FleetMemory | None = None) -> None:
@@ -108,6 +112,7 @@ class Stage:
         self.generation: dict[Target, int] = {}
         self.unschedulable: set[str] = set()
         self.quota: dict[str, int] = {}
+        self.budgets: dict[str, int] = {}
         self.safety = Safety()
         self.knows_supply = True
         self.last: dict[Key, Outcome] = {}
@@ -227,6 +232,7 @@ class Stage:
             ready=self.ready[target],
             updated=exist,
             replica_failure="exceeded quota: gpus" if exist < asked else "",
+            min_available=self.budgets.get(target.name),
             last_scaler="charon-operator",
         )
 
@@ -238,27 +244,34 @@ class Stage:
         self.memory = placed(self.memory, key, placing, WriteOutcome.WRITTEN, self.now_s)
 
     def _obey(self) -> None:
+        waiting: list[tuple[str, Target, Need]] = []
         for target, needed in self._wanted():
             bound = len(self.inventory.holding(target).nodes)
             self.ready[target] = min(bound, self.asked[target])
-            self._adjust(target, needed)
+            self._adjust(target)
+            waiting += [
+                (uid, target, needed) for uid in self._uids[target] if uid not in self._bound
+            ]
+        # Who has waited longest is placed first.
+        for uid, target, needed in sorted(waiting, key=lambda one: int(one[0].rpartition("-")[2])):
+            self._schedule(uid, target, needed)
 
     def _wanted(self) -> Iterable[tuple[Target, Need]]:
         for played in self.played.values():
             for name, target in self._targets(played.app).items():
                 yield target, played.need(name)
 
-    def _adjust(self, target: Target, needed: Need) -> None:
+    def _adjust(self, target: Target) -> None:
         uids = self._uids[target]
         while len(uids) > self.asked[target]:
-            self.inventory.pod_gone(uids.pop())
+            # Controllers take pods that have no node first.
+            waiting = [uid for uid in uids if uid not in self._bound]
+            uids.remove(gone := (waiting or uids)[-1])
+            self.inventory.pod_gone(gone)
         most = self.quota.get(target.name, 10**6)
         while len(uids) < min(self.asked[target], most):
             self._made += 1
             uids.append(f"{target.name}-{self._made}")
-        for uid in uids:
-            if uid not in self._bound:
-                self._schedule(uid, target, needed)
 
     def _schedule(self, uid: str, target: Target, needed: Need) -> None:
         barred = target.name in self.unschedulable

@@ -213,7 +213,11 @@ def test_room_is_made_on_one_node_where_the_pods_are_worth_least() -> None:
 REASONS = [
     (claim("a", 200), GrantReason.ENOUGH, "200 of 200 units a second can be served"),
     (claim("a", None), GrantReason.DEMAND_UNKNOWN, "nothing is given or taken"),
-    (claim("a", 900), GrantReason.OUT_OF_REACH, "300 of 900 .*, more never: served last"),
+    (
+        claim("a", 900),
+        GrantReason.OUT_OF_REACH,
+        "300 of 900 .*, more never on these nodes: served last",
+    ),
     (claim("a", 400), GrantReason.LIMITED, "300 of 400 .*; gpu: BusyNow: 0 of 1 pods fit"),
     (claim("a", 400, held=held(*"aaaa")), GrantReason.GAVE_WAY, "1 pod.s. gave way"),
     (claim("a", 100, of={"least": 4}), GrantReason.MINIMUM_DOES_NOT_FIT, "gpu: BusyNow"),

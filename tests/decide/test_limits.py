@@ -7,6 +7,7 @@ import pytest
 
 from charon_operator.decide import limits
 from charon_operator.decide.situation import Situation
+from charon_operator.decide.sizes import chains
 from charon_operator.model.memory import Action, AppMemory
 from charon_operator.model.quarantine import Quarantine
 from charon_operator.model.reading import Missing, MissingReason
@@ -291,10 +292,10 @@ def test_limit_changes_the_wish_and_says_why(
 
 
 def test_limits_apply_in_the_order_of_their_names() -> None:
-    for chain in (limits.CHAIN, limits.SIZE_CHAIN, limits.MEMORY_CHAIN):
+    for chain in (limits.CHAIN, chains.SIZE, chains.MEMORY):
         order = [name for name, _ in chain]
         assert order == [name for name in LimitName if name in order]
-    assert {name for name, _ in (*limits.CHAIN, *limits.SIZE_CHAIN)} == set(LimitName)
+    assert {name for name, _ in (*limits.CHAIN, *chains.SIZE)} == set(LimitName)
 
 
 def test_fallback_raises_only_after_its_time() -> None:

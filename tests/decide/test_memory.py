@@ -85,6 +85,7 @@ PLACINGS = st.builds(
     handover=st.none() | HANDOVERS,
     written=st.dictionaries(st.text(max_size=3), st.builds(Written, COUNTS, COUNTS), max_size=2),
     generations=st.dictionaries(st.text(max_size=3), COUNTS, max_size=2),
+    awaited=st.none() | HANDOVERS,
 )
 APPS = st.builds(
     AppMemory,
@@ -139,21 +140,22 @@ def test_clock_that_was_set_back_makes_an_action_now_and_not_in_the_future() -> 
 
 def test_clock_that_was_set_back_makes_no_wait_of_a_placing_longer() -> None:
     way = Handover({"a": 1}, {"a": 2}, 5000.0, {"a": 2}, 3, 8600.0, "why")
-    app = AppMemory("u", "t", 0.0, placing=PlacingMemory(5000.0, handover=way))
+    app = AppMemory("u", "t", 0.0, placing=PlacingMemory(5000.0, handover=way, awaited=way))
     aged = memory.aged(app, 1400.0).placing
     assert aged is not None
     assert aged.handover is not None
     assert (aged.since_s, aged.handover.stuck_since_s) == (1400.0, 1400.0)
     assert aged.handover.retry_at_s == 5000.0
+    assert aged.awaited == aged.handover
 
 
 def test_what_failed_long_ago_is_tried_as_if_for_the_first_time() -> None:
     way = Handover({"a": 1}, {"a": 1}, None, {"a": 2}, 3, 8600.0, "why")
-    app = AppMemory("u", "t", 0.0, placing=PlacingMemory(0.0, handover=way))
+    app = AppMemory("u", "t", 0.0, placing=PlacingMemory(0.0, handover=way, awaited=way))
     for now_s, left in ((8600.0 + 3599.0, way), (8600.0 + 3600.0, Handover({"a": 1}, {"a": 1}))):
         aged = memory.aged(app, now_s).placing
         assert aged is not None
-        assert aged.handover == left
+        assert aged.handover == aged.awaited == left
 
 
 def test_target_with_another_uid_is_met_anew() -> None:

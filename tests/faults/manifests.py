@@ -77,6 +77,22 @@ def charged_app(name: str, target: str = "web", **spec: Any) -> dict[str, Any]:
     return _resource(names.CHARGED_APP, name, whole)
 
 
+def hpa(target: str, least: int) -> dict[str, Any]:
+    """A HorizontalPodAutoscaler that sees no metric, and so keeps its minimum."""
+    usage = {"type": "Utilization", "averageUtilization": 50}
+    return {
+        "apiVersion": "autoscaling/v2",
+        "kind": names.HPA,
+        "metadata": {"name": f"{target}-hpa"},
+        "spec": {
+            "scaleTargetRef": {"apiVersion": "apps/v1", "kind": names.DEPLOYMENT, "name": target},
+            "minReplicas": least,
+            "maxReplicas": 15,
+            "metrics": [{"type": "Resource", "resource": {"name": "cpu", "target": usage}}],
+        },
+    }
+
+
 def _resource(kind: str, name: str, spec: dict[str, Any]) -> dict[str, Any]:
     return {
         "apiVersion": names.API_VERSION,

@@ -15,28 +15,11 @@ CONFLICT = ConditionType.OWNERSHIP_CONFLICT
 GITOPS = "gitops-of-the-team"
 
 
-def hpa(minimum: int) -> dict[str, object]:
-    reference = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"}
-    target = {"type": "Utilization", "averageUtilization": 50}
-    metric = {"type": "Resource", "resource": {"name": "cpu", "target": target}}
-    return {
-        "apiVersion": "autoscaling/v2",
-        "kind": "HorizontalPodAutoscaler",
-        "metadata": {"name": "web-hpa"},
-        "spec": {
-            "scaleTargetRef": reference,
-            "minReplicas": minimum,
-            "maxReplicas": 15,
-            "metrics": [metric],
-        },
-    }
-
-
 def test_f29_when_an_hpa_has_the_target_then_nothing_of_ours_is_written(
     operator: harness.Operator, world: harness.World
 ) -> None:
     world.wait_settled(2)
-    world.apply(hpa(5))
+    world.apply(manifests.hpa("web", 5))
     found = world.wait_condition(CONFLICT, "True")
     assert found["reason"] == names.Reason.HPA_OWNS_TARGET
     assert "web-hpa" in json.dumps(world.status()["conflicts"])

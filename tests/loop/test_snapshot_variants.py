@@ -141,3 +141,20 @@ def test_a_template_that_cannot_be_read_is_said_to_be_and_counts_as_a_change() -
     found = store.variant(FP16, Holding())
     assert (found.need, found.problem.partition(":")[0]) == (None, "spec.template.spec.containers")
     assert store.version > version
+
+
+def test_a_budget_over_pods_of_one_variant_is_its_floor_and_one_over_several_is_none() -> None:
+    store, both = Snapshot(make.SetClock(), places=True), (FP16, Target("Deployment", "ns", "fp32"))
+    for target in both:
+        body = placed_world.deployment(target.name, 2)
+        body["spec"]["template"]["metadata"] = {"labels": {"app": "web", "variant": target.name}}
+        store.put(Kind.DEPLOYMENTS, body)
+
+    def floors() -> list[int | None]:
+        found = [store.variant(target, Holding(), both).workload for target in both]
+        return [one.min_available for one in found if isinstance(one, Workload)]
+
+    store.put(Kind.BUDGETS, make.budget(3))
+    assert floors() == [None, None]
+    store.put(Kind.BUDGETS, make.budget(1, "own", {"matchLabels": {"variant": "fp16"}}))
+    assert floors() == [1, None]

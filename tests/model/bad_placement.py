@@ -319,6 +319,22 @@ ROWS: list[Row] = [
         f"{_PLACEMENT}.pendingDeadlineSeconds",
     ),
     placed(
+        "new nodes that an autoscaler brings",
+        put(f"{_PLACEMENT}.newNodes", "Autoscaler"),
+        None,
+        None,
+    ),
+    placed("no new nodes", put(f"{_PLACEMENT}.newNodes", "None"), None, None),
+    *(
+        placed(
+            f"new nodes by {value!r}",
+            put(f"{_PLACEMENT}.newNodes", value),
+            "Unsupported value",
+            f"{_PLACEMENT}.newNodes",
+        )
+        for value in ("Karpenter", "autoscaler", "")
+    ),
+    placed(
         "a variant elsewhere",
         put(f"{_FP16}.scaleTargetRef.namespace", "kube-system"),
         "unknown field",

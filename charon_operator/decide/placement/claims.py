@@ -213,7 +213,8 @@ def grant(party: Party, *, short: bool) -> Grant:
         return _granted(party, GrantReason.ENOUGH, served)
     why = f"; {party.refused}" if party.refused else ""
     if not party.in_reach and not party.might_reach:
-        return _granted(party, GrantReason.OUT_OF_REACH, f"{served}, more never: served last{why}")
+        never = f"{served}, more never on these nodes: served last{why}"
+        return _granted(party, GrantReason.OUT_OF_REACH, never)
     if party.robbed:
         gone = f"{party.robbed} pod(s) gave way to a larger gain"
         return _granted(party, GrantReason.GAVE_WAY, f"{served}, {gone}")

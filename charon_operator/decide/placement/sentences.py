@@ -5,13 +5,15 @@ of another app; replicas and units a second are the app's own.
 """
 
 from charon_operator.decide import guards
-from charon_operator.decide.placement import handover, mix, placing, variants
+from charon_operator.decide.placement import bids, budgets, handover, mix, variants
+from charon_operator.decide.placement.bids import Bid
+from charon_operator.decide.placement.course import Course
 from charon_operator.decide.placement.mix import Aim
-from charon_operator.decide.placement.placing import Bid, Course
 from charon_operator.decide.placement.variants import Ground
 from charon_operator.decide.problems import SUPPLY_UNKNOWN
+from charon_operator.model import body
 from charon_operator.model.app import ChargedApp
-from charon_operator.model.claim import Counts
+from charon_operator.model.claim import Counts, Handover
 from charon_operator.model.decision import Decision
 from charon_operator.model.facts import AppFacts
 from charon_operator.model.placing import Placing, VariantMove
@@ -27,6 +29,7 @@ Verdict = tuple[bool | None, str, str]
 
 def decided(identity: str, found: Bid, taken: Course) -> Decision:
     """The decision on all variants together."""
+    found = budgets.told(found, taken)
     demand = found.winner.demand if found.winner else None
     asked, final = found.ground.asked, taken.counts
     reason = _reason(found, taken)
@@ -50,7 +53,7 @@ def placed(found: Bid, taken: Course, safety: Safety) -> Placing:
     """What each variant is to be, and whether what is wanted can be had."""
     ground = found.ground
     feasible, reason, message = _verdict(found, taken)
-    counts = placing.priority(found.claim.key, ground, safety)
+    counts = bids.priority(found.claim.key, ground, safety)
     if counts < ground.spec.priority:
         namespace = found.claim.key.namespace
         message += f"; priority {ground.spec.priority} counts as {counts}, the most in {namespace}"
@@ -120,9 +123,18 @@ def _reason(found: Bid, taken: Course) -> Reason:
         rests = taken.granted == asked == taken.goal and not found.limited.clamps
         return Reason.UNCHANGED if found.winner and taken.grant and rests else Reason.HELD
     start, to = variants.measured(found.ground.variants, taken.way, asked, taken.counts)
+    if start == to and _only_awaited(asked, taken):
+        start, to = sum(asked.values()), sum(taken.counts.values())
     if start == to:
         return Reason.EXCHANGED
     return Reason.RAISED if to > start else Reason.LOWERED
+
+
+def _only_awaited(asked: Counts, taken: Course) -> bool:
+    """Whether no variant moves but those that wait for new nodes, or have waited in vain."""
+    way = taken.awaited.way
+    known = {*way.target, *(way.failed or ())} if way else set()
+    return all(count == asked[name] or name in known for name, count in taken.counts.items())
 
 
 def _message(found: Bid, taken: Course, reason: Reason) -> str:
@@ -132,7 +144,7 @@ def _message(found: Bid, taken: Course, reason: Reason) -> str:
     move = ", ".join(moves) or f"at {_said(asked)}"
     parts = [_wish(found), " ".join(part for part in (move, way) if part)]
     why = [clamp.detail for clamp in found.limited.clamps]
-    why += [part for part in (taken.detail, _short(taken)) if part]
+    why += [part for part in (taken.detail, _waits(found, taken), _short(taken)) if part]
     return f"{reason}: {': '.join(parts)}{''.join(f'; {one}' for one in why)}."
 
 
@@ -156,19 +168,47 @@ def _verdict(found: Bid, taken: Course) -> Verdict:
     grant, way = taken.grant, taken.way
     if grant is None:
         return None, Reason.SUPPLY_UNKNOWN, SUPPLY_UNKNOWN
-    waits = way.failed is not None and found.situation.now_s < way.retry_at_s
-    if waits and way.failed and (grant.reason is not GrantReason.ENOUGH or _again(taken)):
-        return False, Reason.ROLLED_BACK, f"{_said(way.failed)} did not come about: {way.why}"
+    back = _back(found, way)
+    if back and (grant.reason is not GrantReason.ENOUGH or _again(taken)):
+        return False, Reason.ROLLED_BACK, back
     if grant.reason is GrantReason.DEMAND_UNKNOWN:
         return None, grant.reason, grant.detail
+    waits, vain = _waits(found, taken), _back(found, taken.awaited.way)
+    besides = "".join(f"; {part}" for part in (waits, vain) if part)
     if grant.reason is not GrantReason.ENOUGH:
-        return False, _lack(taken), grant.detail
+        reason = _lack(taken)
+        if waits or vain:
+            reason = Reason.WAITING_FOR_NODES if waits else Reason.ROLLED_BACK
+        return False, reason, f"{grant.detail}{besides}"
     deadline_s = float(found.ground.spec.pending_deadline_seconds)
     since_s = way.stuck_since_s
     if since_s is not None and found.situation.now_s - since_s >= deadline_s:
-        stuck = handover.stuck(found.ground.standings, deadline_s)
+        stuck = handover.stuck(taken.awaited.standings, deadline_s)
         return False, Reason.WAITING_FOR_PODS, stuck
-    return True, grant.reason, grant.detail
+    return True, grant.reason, f"{grant.detail}{besides}"
+
+
+def _back(found: Bid, way: Handover | None) -> str:
+    """What did not come about and is not tried again yet, else empty."""
+    if way is None or way.failed is None or found.situation.now_s >= way.retry_at_s:
+        return ""
+    return f"{_said(way.failed)} did not come about: {way.why}"
+
+
+def _waits(found: Bid, taken: Course) -> str:
+    """Which pods wait for new nodes, and until when, else empty."""
+    counts, way = taken.awaited.counts, taken.awaited.way
+    if not counts or way is None:
+        return ""
+    pods = ", ".join(f"{count} pod(s) of {name}" for name, count in counts.items())
+    told = f"{pods} wait for a node that an autoscaler is to bring"
+    if all(way.target[one.name] <= one.least for one in found.ground.variants
+           if one.name in counts):  # fmt: skip
+        return f"{told}, as the minimum asks"
+    deadline_s = found.ground.spec.pending_deadline_seconds
+    if way.stuck_since_s is None:
+        return f"{told}, for {deadline_s} s at most"
+    return f"{told}, until {body.meta_time(way.stuck_since_s + deadline_s)}"
 
 
 def _again(taken: Course) -> bool:

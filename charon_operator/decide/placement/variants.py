@@ -14,8 +14,8 @@ from charon_operator.model.claim import Counts, Handover, PlacingMemory, Variant
 from charon_operator.model.facts import AppFacts
 from charon_operator.model.form import Shape
 from charon_operator.model.memory import AppMemory
-from charon_operator.model.placement import Placement
-from charon_operator.model.placing import VariantFacts
+from charon_operator.model.placement import NewNodes, Placement
+from charon_operator.model.placing import Holding, VariantFacts
 from charon_operator.model.workload import Rollout, Workload
 from charon_operator.settings import Safety
 
@@ -45,6 +45,7 @@ class Ground:
         variants: all of them; of one that its Deployment does not run as there may be no replica.
         targets: workload of each variant, by its name.
         way: where it was going before this turn; at rest where nothing is remembered.
+        awaited: the same of pods that wait for new nodes; None where nothing is remembered.
         forms: Deployments that may be changed from variant to variant.
         fixed: the administrator does not let them be changed.
     """
@@ -54,6 +55,7 @@ class Ground:
     targets: Mapping[str, Workload]
     standings: Mapping[str, Standing]
     way: Handover
+    awaited: Handover | None = None
     forms: tuple[Forms, ...] = ()
     fixed: bool = False
 
@@ -90,6 +92,14 @@ class Ground:
         return capacity(self.variants, counts)
 
     @property
+    def goal(self) -> Counts:
+        """Where it is going, with those that waited for new nodes as far as they have come."""
+        target = self.awaited.target if self.awaited else {}
+        come = {name: min(count, len(self.standings[name].holding.nodes))
+                for name, count in target.items() if name in self.standings}  # fmt: skip
+        return {name: max(count, come.get(name, 0)) for name, count in self.way.target.items()}
+
+    @property
     def counted(self) -> float:
         """Capacity of what is asked for, as lowerings and raises count from it."""
         return counted(self.variants, self.way, self.asked)
@@ -108,10 +118,19 @@ class Ground:
         serving = min(self._replicas, math.floor(ready / self.per_pod + _SLACK))
         return replace(together, replicas=self._replicas, ready=serving)
 
-    def within(self, counts: Counts) -> dict[str, int]:
-        """Counts within the bounds of each variant."""
+    @property
+    def kept(self) -> dict[str, int]:
+        """Replicas that a PodDisruptionBudget keeps: a pod that has no node is not available."""
         return {
-            one.name: max(one.least, min(one.most, counts.get(one.name, 0)))
+            name: min(self.targets[name].min_available or 0, one.asked, len(one.holding.nodes))
+            for name, one in self.standings.items()
+        }
+
+    def within(self, counts: Counts) -> dict[str, int]:
+        """Counts within the bounds of each variant, and no less than is kept."""
+        kept = self.kept
+        return {
+            one.name: max(one.least, kept[one.name], min(one.most, counts.get(one.name, 0)))
             for one in self.variants
         }
 
@@ -121,7 +140,7 @@ class Ground:
         whole, total = self.capacity(asked), sum(asked.values())
         if self.counted >= whole or not whole:
             return total
-        return max(1, math.ceil(total * self.counted / whole - _SLACK))
+        return math.ceil(total * self.counted / whole - _SLACK)
 
 
 def capacity(variants: Sequence[Variant], counts: Counts) -> float:
@@ -183,13 +202,15 @@ def stand(
     forms = _forms(placement, known, whole)
     absent = {other.name for one in forms for other in one.others}
     standings = {name: _standing(known[name], one, name in absent) for name, one in targets.items()}
-    way, changed = _way(remembered, targets, forms)
+    placed = {name: _placed(placement, known[name].holding, one) for name, one in standings.items()}
+    way, changed = _way(remembered, placed, targets, forms)
     ground = Ground(
         spec=placement,
         variants=tuple(one.within(0) if one.name in absent else one for one in whole),
         targets=targets,
         standings=standings,
         way=way,
+        awaited=remembered.awaited,
         forms=forms,
         fixed=facts.fixed_forms,
     )
@@ -237,25 +258,34 @@ def _forms(
 
 
 def _way(
-    remembered: PlacingMemory, targets: Mapping[str, Workload], forms: Sequence[Forms]
+    remembered: PlacingMemory,
+    placed: Counts,
+    targets: Mapping[str, Workload],
+    forms: Sequence[Forms],
 ) -> tuple[Handover, bool]:
-    """Where it is going, and whether somebody else has given a Deployment another form."""
-    asked = {name: one.replicas for name, one in targets.items()}
+    """Where it is going, and whether somebody else has given a Deployment another form.
+
+    Args:
+        remembered: of the app.
+        placed: replicas of each variant that a new way begins with.
+        targets: workload of each variant.
+        forms: Deployments of several variants.
+    """
     way = remembered.handover
-    if way is None or set(way.target) != set(asked):
-        return Handover(_begun(asked, targets, forms), asked), False
+    if way is None or set(way.target) != set(placed):
+        return Handover(_begun(placed, targets, forms), placed), False
     absent = {other.name for one in forms for other in one.others}
     begun = way.start
     if _names(begun, absent) and remembered.claim is not None:
         # In the middle of a change of form what was asked for then is not asked for now.
         begun = remembered.claim.asked
-    if _moved_by_others(remembered, targets, begun):
+    if _moved_by_others(remembered, placed, targets, begun):
         known = {name for end in (way.start, way.target) for name, count in end.items() if count}
-        changed = any(one.live not in known and asked[one.live] for one in forms)
-        return Handover(_begun(asked, targets, forms), asked), changed
+        changed = any(one.live not in known and placed[one.live] for one in forms)
+        return Handover(_begun(placed, targets, forms), placed), changed
     if _names(way.target, absent) and not _names(way.start, absent):
         # A change of form that was not written is decided again, from what there is.
-        return replace(way, start=asked, target=asked, stuck_since_s=None), False
+        return replace(way, start=placed, target=placed, stuck_since_s=None), False
     return way, False
 
 
@@ -310,14 +340,23 @@ def _standing(known: VariantFacts, target: Workload, absent: bool) -> Standing:
     return Standing(target.replicas, target.ready, holding, rolls=rolls)
 
 
+def _placed(placement: Placement, holding: Holding, one: Standing) -> int:
+    """Replicas that a way begins with: what may wait for new nodes is not counted as there.
+
+    What waits while a Deployment replaces its pods is not waited for beyond the deadline.
+    """
+    waits = placement.new_nodes is NewNodes.AUTOSCALER and not one.rolls
+    return one.asked - min(one.asked, holding.pending if waits else 0)
+
+
 def _moved_by_others(
-    remembered: PlacingMemory, targets: Mapping[str, Workload], begun: Counts
+    remembered: PlacingMemory, placed: Counts, targets: Mapping[str, Workload], begun: Counts
 ) -> bool:
     """Whether somebody asked for other replicas since: then this is where the way begins."""
     for name, target in targets.items():
         written = remembered.written.get(name)
         if written is None:
-            if target.replicas != begun.get(name, 0):
+            if placed[name] != begun.get(name, 0):
                 return True
         elif target.generation > written.generation and target.replicas != written.replicas:
             return True

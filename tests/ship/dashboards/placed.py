@@ -15,6 +15,7 @@ from charon_operator.testbed import fakenodes
 from tests import gpu_bed
 from tests.exporter import Exporter
 from tests.operator import running
+from tests.ship.dashboards import bodies
 from tests.ship.dashboards.waves import wave
 
 NAME = "placed"
@@ -72,28 +73,8 @@ def _product(namespace: str) -> str:
 
 
 def _spec() -> dict[str, Any]:
-    threshold = {"indicator": "queued", "op": "LessThanOrEqual", "value": "140"}
     return {
-        "policyRef": {"name": NAME},
-        "indicators": [
-            {
-                "name": name,
-                "query": f'sum({name}{{app="$name"}})',
-                "unit": unit,
-                "maxSampleAgeSeconds": 5,
-            }
-            for name, unit in _INDICATORS.items()
-        ],
-        "bindings": {"backlog": "queued", "arrivals": "arrivals"},
-        "objectives": [
-            {
-                "name": "freshness",
-                "threshold": threshold,
-                "setPoint": "100",
-                "target": "50",
-                "windowSeconds": 60,
-            }
-        ],
+        **bodies.stream(NAME, _INDICATORS, of="$name"),
         "placement": {
             "minDwellSeconds": 5,
             "pendingDeadlineSeconds": 10,

@@ -19,6 +19,7 @@ from charon_operator.model import amount
 from tests.exporter import Exporter
 from tests.operator import running
 from tests.ship.conftest import client_of
+from tests.ship.dashboards import bodies
 from tests.ship.dashboards.waves import gapped, wave
 from tests.testbed_fixtures import wait_may
 
@@ -141,29 +142,9 @@ def _deferred() -> dict[str, Any]:
 
 
 def _spec() -> dict[str, Any]:
-    threshold = {"indicator": "queued", "op": "LessThanOrEqual", "value": "140"}
     return {
-        "policyRef": {"name": NAME},
+        **bodies.stream(NAME, _INDICATORS),
         "scaleTargetRef": {"kind": "Deployment", "name": NAME},
-        "indicators": [
-            {
-                "name": name,
-                "query": f'sum({name}{{app="$target"}})',
-                "unit": unit,
-                "maxSampleAgeSeconds": 5,
-            }
-            for name, unit in _INDICATORS.items()
-        ],
-        "bindings": {"backlog": "queued", "arrivals": "arrivals"},
-        "objectives": [
-            {
-                "name": "freshness",
-                "threshold": threshold,
-                "setPoint": "100",
-                "target": "50",
-                "windowSeconds": 60,
-            }
-        ],
         "replicas": {"min": 2, "max": 4},
         "resources": {
             "container": "app",

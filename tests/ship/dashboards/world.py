@@ -19,7 +19,7 @@ from charon_operator import testbed
 from tests.exporter import Exporter
 from tests.faults import install
 from tests.operator import running
-from tests.ship.dashboards import placed, sized
+from tests.ship.dashboards import bodies, placed, sized
 from tests.ship.dashboards.waves import grown, wave
 
 _JOBS = ("boards-apps", "boards-machines", "boards-operator")
@@ -103,28 +103,10 @@ def _objects(namespace: str) -> Iterator[dict[str, Any]]:
 
 
 def _spec(name: str, moved: tuple[float, float, int] | None) -> dict[str, Any]:
-    shown = [(running.METRIC, "frames"), ("delay", "s")]
-    threshold = {"indicator": running.METRIC, "op": "LessThanOrEqual"}
     return {
         "scaleTargetRef": {"kind": "Deployment", "name": name},
-        "indicators": [
-            {
-                "name": metric,
-                "query": f'sum({metric}{{app="$target"}})',
-                "unit": unit,
-                "maxSampleAgeSeconds": 5,
-            }
-            for metric, unit in shown
-        ],
-        "objectives": [
-            {
-                "name": "share",
-                "threshold": {**threshold, "value": str(moved[2] if moved else 500)},
-                "setPoint": "100",
-                "target": "50",
-                "windowSeconds": 60,
-            }
-        ],
+        "indicators": bodies.indicators({running.METRIC: "frames", "delay": "s"}),
+        "objectives": [bodies.objective("share", running.METRIC, moved[2] if moved else 500)],
     }
 
 

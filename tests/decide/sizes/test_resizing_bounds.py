@@ -15,7 +15,7 @@ from charon_operator.model.reading import Missing, MissingReason, Reading
 from charon_operator.model.sizes import Resizing, Size, SizedPod, Sizes
 from charon_operator.ports import WriteOutcome
 from tests.decide import build
-from tests.decide.sized import MEMORY, MI, decided, facts, pods, sized
+from tests.decide.sizes.sized import MEMORY, MI, decided, facts, pods, sized
 
 
 @pytest.mark.parametrize(

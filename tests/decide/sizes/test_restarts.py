@@ -8,8 +8,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from charon_operator.decide import knobs
-from charon_operator.decide.knobs import Ground, Plan
+from charon_operator.decide.sizes import knobs
+from charon_operator.decide.sizes.knobs import Ground, Plan
 from charon_operator.loop.turn import resized
 from charon_operator.model import memory
 from charon_operator.model.decision import Resize
@@ -19,7 +19,7 @@ from charon_operator.model.sizes import Size, SizedPod, Sizes
 from charon_operator.ports import WriteOutcome
 from charon_operator.record import encoding
 from tests.decide import build
-from tests.decide.test_knobs import DEAR_REPLICAS, REPLICAS_FIRST, ground
+from tests.decide.sizes.test_knobs import DEAR_REPLICAS, REPLICAS_FIRST, ground
 
 MI = 2**20
 RESTARTS = {"restarts": True}

@@ -13,8 +13,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from charon_operator.decide import sizing
-from charon_operator.decide.delays import USUAL
+from charon_operator.decide.sizes import sizing
+from charon_operator.decide.sizes.delays import USUAL
 from charon_operator.model.policy import Knob, Knobs
 from charon_operator.model.resources import CurvePoint
 

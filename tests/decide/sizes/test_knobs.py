@@ -8,8 +8,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from charon_operator.decide import knobs, sizing
-from charon_operator.decide.knobs import Ground, Plan
+from charon_operator.decide.sizes import knobs, sizing
+from charon_operator.decide.sizes.knobs import Ground, Plan
 from charon_operator.model.policy import Knob, Knobs
 from charon_operator.model.resources import CurvePoint
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from charon_operator.decide import delays, knobs
-from charon_operator.decide.knobs import Ground, Plan
+from charon_operator.decide.sizes import delays, knobs
+from charon_operator.decide.sizes.knobs import Ground, Plan
 from charon_operator.loop.turn import resized
 from charon_operator.model import memory
 from charon_operator.model.learnt import Delay, Learnt
@@ -19,7 +19,7 @@ from charon_operator.model.quarantine import Quarantine
 from charon_operator.model.sizes import Resizing, Size, SizedPod, Sizes
 from charon_operator.ports import WriteOutcome
 from tests.decide import build
-from tests.decide.test_knobs import FREE_REPLICAS, REPLICAS_FIRST, ground
+from tests.decide.sizes.test_knobs import FREE_REPLICAS, REPLICAS_FIRST, ground
 
 SIZES_SLOW = {Knob.RESOURCES: 40.0, Knob.REPLICAS: 30.0}
 REPLICAS_SLOW = {Knob.RESOURCES: 1.0, Knob.REPLICAS: 90.0}

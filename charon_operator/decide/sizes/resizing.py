@@ -8,11 +8,12 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from charon_operator.decide import delays, knobs, limits, quarantine, sizing, usage
+from charon_operator.decide import limits, quarantine
 from charon_operator.decide.demand import Wish
-from charon_operator.decide.knobs import Ground, Plan
 from charon_operator.decide.limits import Limited
 from charon_operator.decide.situation import Situation
+from charon_operator.decide.sizes import chains, delays, knobs, sizing, usage
+from charon_operator.decide.sizes.knobs import Ground, Plan
 from charon_operator.model.app import ChargedAppSpec
 from charon_operator.model.decision import Clamp, Decision, Resize
 from charon_operator.model.memory import AppMemory, Knobs, Recommendation, recommended
@@ -105,14 +106,14 @@ def moves(situation: Situation, footing: Footing, winner: Wish | None, readings:
         memory=replace(situation.memory, recommendations=_knobs(situation).wishes),
     )
     replicas = limits.apply(situation, plan.replicas)
-    cpu = limits.apply(sized, plan.cpu_m, limits.SIZE_CHAIN)
+    cpu = limits.apply(sized, plan.cpu_m, chains.SIZE)
     if replicas.final < current and cpu.final < cpu_m:
         if knobs.saves_most(ground, plan) is Knob.RESOURCES:
             kept = replace(situation, kept="the size of the pods is lowered first")
             replicas = limits.apply(kept, plan.replicas)
         else:
             kept = replace(sized, kept="replicas are lowered first")
-            cpu = limits.apply(kept, plan.cpu_m, limits.SIZE_CHAIN)
+            cpu = limits.apply(kept, plan.cpu_m, chains.SIZE)
     return Moves(replicas, plan, cpu, _memory(situation, footing, readings, (replicas, cpu)))
 
 
@@ -243,7 +244,7 @@ def _may_lower(situation: Situation) -> bool:
     """Whether a lowering could follow: an exchange of one knob for the other ends with one."""
     return not any(
         limit(situation, situation.current - 1)
-        for name, limit in limits.SIZE_CHAIN
+        for name, limit in chains.SIZE
         if limit and name in (*limits.GUARDS, LimitName.HOLD)
     )
 
@@ -278,7 +279,7 @@ def _memory(
     sized = _of_size(situation, current, (bounds.min, bounds.max), " bytes")
     if lowered:
         sized = replace(sized, kept="another knob is lowered first")
-    limited = limits.apply(sized, wish, limits.MEMORY_CHAIN)
+    limited = limits.apply(sized, wish, chains.MEMORY)
     least = min(current, needed) if allowed else current
     return limited if limited.final >= least else replace(limited, final=least)
 

@@ -12,7 +12,7 @@ from charon_operator.model.memory import Knobs
 from charon_operator.model.sizes import Resizing, Size, Sizes
 from charon_operator.model.workload import Rollout
 from tests.decide import build
-from tests.decide.sized import MI, cpu, decided, facts, pods, queue, sized, wrote
+from tests.decide.sizes.sized import MI, cpu, decided, facts, pods, queue, sized, wrote
 
 
 @pytest.mark.parametrize(

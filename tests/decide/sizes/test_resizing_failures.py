@@ -9,7 +9,7 @@ from charon_operator.model.memory import FleetMemory
 from charon_operator.model.sizes import Resizing, Size, Sizes
 from charon_operator.ports import WriteOutcome
 from tests.decide import build
-from tests.decide.sized import MI, cpu, decided, facts, pod, pods, queue, wrote
+from tests.decide.sizes.sized import MI, cpu, decided, facts, pod, pods, queue, wrote
 
 
 def deferred(since_s: float, **changes: Any) -> Sizes:

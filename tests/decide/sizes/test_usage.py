@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from charon_operator.decide import usage
+from charon_operator.decide.sizes import usage
 from charon_operator.loop.turn import resized
 from charon_operator.model import memory
 from charon_operator.model.app import ChargedApp
