@@ -65,6 +65,7 @@ class Web:
         barred: products whose pods find no node, whatever the inventory says.
         broken: products whose pods never get ready.
         quota: pods that there may be.
+        floor: that a PodDisruptionBudget sets.
         deadline: turns that a rollout may take before its controller says that it is stuck.
     """
 
@@ -80,6 +81,7 @@ class Web:
     barred: set[str] = field(default_factory=set)
     broken: set[str] = field(default_factory=set)
     quota: int = 10**6
+    floor: int | None = None
     deadline: int = 10**6
     rolling: int = 0
     pods: list[Pod] = field(default_factory=list)
@@ -122,6 +124,7 @@ class Web:
             # A change of replicas alone is no rollout once the controller has seen it.
             rollout=Rollout.STUCK if self.rolling > self.deadline else rollout,
             replica_failure="exceeded quota: pods" if len(self.pods) >= self.quota else "",
+            min_available=self.floor,
             last_scaler="charon-operator",
         )  # fmt: skip
 

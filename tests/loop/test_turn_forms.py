@@ -111,6 +111,15 @@ def test_where_no_new_pod_fits_beside_them_one_old_pod_goes_first(free: int, sur
     assert (there.web.surge, there.web.unavailable) == ((1, 0) if surge else (0, 1))
 
 
+def test_a_disruption_budget_keeps_the_pods_that_would_go_first() -> None:
+    one = {**SMALL, "replicas": {"min": 0, "max": 1}}
+    there = play(one, PAIR, load=150.0, on=nodes(a100=2, h100=0), web={"floor": 1})
+    assert there.play(12) == []
+    assert "a PodDisruptionBudget keeps 1 available, and no new pod fits beside them" in (
+        there.placing.message
+    )
+
+
 def test_where_not_even_then_one_fits_nothing_is_changed_and_it_is_said_why() -> None:
     others = gpus.need("A100", gpu=1)
     one = {**SMALL, "replicas": {"min": 0, "max": 2}}

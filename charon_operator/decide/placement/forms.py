@@ -88,7 +88,7 @@ def turned(
     for plan in sorted(_plans(ground, claim, granted, given), key=lambda one: one.rank):
         live, replicas = plan.forms.live, ground.asked[plan.forms.live]
         surges = _surges(ground, plan.forms, plan.form, replicas, stock)
-        why = _why_not(ground, claim, plan)
+        why = _why_not(ground, claim, plan) or _kept(ground, live, surges)
         if surges is not None and not why:
             change = FormChange(live, plan.form.name, replicas, surges, (live, replicas))
             target = {**dict.fromkeys(ground.asked, 0), **plan.best.counts}
@@ -175,6 +175,14 @@ def _why_not(ground: Ground, claim: Claim, plan: _Plan) -> str:
     if came < min(there, claim.wanted or 0.0) * (1 - _SLACK):
         return f"as many pods of it as there are of {plan.forms.live} serve less than is wanted"
     return ""
+
+
+def _kept(ground: Ground, live: str, surges: bool | None) -> str:
+    """Why no pod may go before its successor comes, else empty: a rollout asks no budget."""
+    least, replicas = ground.targets[live].min_available, ground.asked[live]
+    if surges is not False or least is None or replicas > least:
+        return ""
+    return f"a PodDisruptionBudget keeps {least} available, and no new pod fits beside them"
 
 
 def _surges(
