@@ -9,8 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from charon_operator.decide.placement import shares
 from charon_operator.model import memory
+from charon_operator.model.claim import Claim
 from charon_operator.model.memory import FleetMemory
+from charon_operator.model.placing import Supply
 from charon_operator.ports import WriteOutcome
 from tests.decide import build, gpus, reshaping
 from tests.decide.reshaping import Reshaping, way
@@ -196,7 +199,28 @@ def test_a_restart_changes_nothing_before_another_dwell() -> None:
         assert there.play(1) == []
 
 
-def test_what_another_app_was_granted_is_not_counted_on() -> None:
+def test_a_restart_in_the_middle_of_a_change_goes_on_with_it() -> None:
+    there = play(replicas=2, load=500.0)
+    while not there.changes:
+        there.turn()
+    there.memory = FleetMemory()
+    there.play(20)
+    assert (there.live, there.web.replicas, len(there.changes)) == ("big", 2, 1)
+    known = there.memory.apps[there.app.key].placing
+    assert known is not None
+    assert known.handover is not None
+    assert known.handover.start == {"small": 0, "big": 2}
+
+
+def test_what_another_app_was_granted_and_has_not_asked_for_is_not_counted_on() -> None:
+    need, there = gpus.need(gpu=1), gpus.stock(gpus.node("a", gpu=4))
+    ways = (gpus.variant("any", need),)
+    other = Claim(gpus.key("other"), 10.0, 200.0, 0.0, ways, asked={"any": 0}, since_s=0.0)
+    found = shares.share([other], [other.key], Supply(there.nodes, there.free), 1000.0)
+    assert (found.stock.fit(need, 9).total, found.unpromised().fit(need, 9).total) == (4, 2)
+
+
+def test_what_somebody_else_holds_is_not_counted_on() -> None:
     there = play(SMALL, CHEAP, replicas=2, load=200.0, on=nodes(t4=2))
     there.play(3)
     there.inventory.pod_put(gpus.pod("other", "t4", gpus.need("T4", gpu=1)))
