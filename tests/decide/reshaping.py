@@ -63,6 +63,10 @@ class Web:
     Attributes:
         surge, unavailable: of its strategy, in pods.
         barred: products whose pods find no node, whatever the inventory says.
+        broken: products whose pods never get ready.
+        quota: pods that there may be.
+        floor: that a PodDisruptionBudget sets.
+        deadline: turns that a rollout may take before its controller says that it is stuck.
     """
 
     form: Form
@@ -75,6 +79,11 @@ class Web:
     generation: int = 1
     seen: int = 1
     barred: set[str] = field(default_factory=set)
+    broken: set[str] = field(default_factory=set)
+    quota: int = 10**6
+    floor: int | None = None
+    deadline: int = 10**6
+    rolling: int = 0
     pods: list[Pod] = field(default_factory=list)
 
     @property
@@ -100,8 +109,8 @@ class Web:
     @property
     def workload(self) -> Workload:
         ready = sum(pod.ready for pod in self.pods)
-        done = not self.old and len(self.new) == self.replicas == ready
-        settled = self.seen == self.generation and done
+        settled = self.seen == self.generation and not self.old
+        rollout = Rollout.SETTLED if settled else Rollout.IN_FLIGHT
         return Workload(
             target=WEB,
             uid="uid-web",
@@ -113,8 +122,9 @@ class Web:
             ready=ready,
             updated=len(self.new),
             # A change of replicas alone is no rollout once the controller has seen it.
-            rollout=Rollout.SETTLED if settled or (not self.old and self.seen == self.generation)
-            else Rollout.IN_FLIGHT,
+            rollout=Rollout.STUCK if self.rolling > self.deadline else rollout,
+            replica_failure="exceeded quota: pods" if len(self.pods) >= self.quota else "",
+            min_available=self.floor,
             last_scaler="charon-operator",
         )  # fmt: skip
 
@@ -224,8 +234,9 @@ class Reshaping:
     def _obey(self) -> None:
         """Controller and scheduler."""
         self.web.seen = self.web.generation
+        self.web.rolling = self.web.rolling + 1 if self.web.old else 0
         for pod in self.web.pods:
-            pod.age += pod.age >= 0
+            pod.age += pod.age >= 0 and not (pod.age == 0 and pod.form.product in self.web.broken)
         for _ in range(20):
             if not self._reconcile():
                 break
@@ -250,7 +261,7 @@ class Reshaping:
             self._drop(web.old[-1])
             return True
         most = web.replicas + (web.surge if web.old else 0)
-        if len(web.new) < web.replicas and len(web.pods) < most:
+        if len(web.new) < web.replicas and len(web.pods) < min(most, web.quota):
             self._made += 1
             web.pods.append(Pod(f"web-{self._made}", web.form))
             return True

@@ -244,3 +244,22 @@ def test_a_mix_that_came_about_is_what_the_next_falls_back_on() -> None:
     way = seen(Handover(START, TARGET), ARRIVED, 0.0, DEADLINE_S)
     way = toward(way, {"fp16": 3}, 1.0)
     assert (way.start, way.target) == (TARGET, {"fp16": 3})
+
+
+@pytest.mark.parametrize("rolls", [False, True], ids=["settled", "its pods are replaced"])
+def test_a_deployment_that_replaces_its_pods_has_not_come_to_rest(rolls: bool) -> None:
+    way = Handover({"fp32": 1, "fp16": 0}, {"fp32": 0, "fp16": 1})
+    there = {"fp32": Standing(0, 0), "fp16": Standing(1, 1, Holding(("n0",)), rolls=rolls)}
+    found = seen(way, there, 10.0, DEADLINE_S)
+    assert found.start == (way.start if rolls else way.target)
+    assert handover.rests(found, there) is not rolls
+
+
+def test_of_what_is_replaced_nothing_is_kept_on_the_way_back() -> None:
+    way = Handover({"fp32": 2, "fp16": 0}, {"fp32": 0, "fp16": 2}, stuck_since_s=0.0)
+    there = {
+        "fp32": Standing(0, 0),
+        "fp16": Standing(2, 2, Holding(("n0", "n0"), pending=1), rolls=True),
+    }
+    found = seen(way, there, DEADLINE_S, DEADLINE_S)
+    assert (found.target, found.failed) == ({"fp32": 2, "fp16": 0}, way.target)

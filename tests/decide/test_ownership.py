@@ -235,3 +235,16 @@ def test_who_takes_back_a_variants_replicas_twice_is_given_way_to() -> None:
     assert found.manager == "argocd"
     assert known.yielded is not None
     assert known.yielded.replicas == 4
+
+
+def test_a_form_that_is_gone_though_we_wrote_it_was_taken_back() -> None:
+    written = {"fp32": Written(0, 4), "fp16": Written(4, 4)}
+    known = replace(MEMORY, placing=PlacingMemory(0.0, written=written))
+    live, gone = variants(generation=5, replicas=0, last_scaler="")
+    live = replace(live, replicas=0, generation=5)
+    # An old view of the Deployment is none.
+    early = {"fp32": live, "fp16": replace(gone, generation=4)}
+    assert ownership.watched(known, PLACED, early, 1000.0, build.SAFETY).reverts == ()
+    late = {"fp32": live, "fp16": gone}
+    (revert,) = ownership.watched(known, PLACED, late, 1000.0, build.SAFETY).reverts
+    assert revert.manager == "an unnamed field manager"

@@ -109,6 +109,28 @@ def test_what_pods_need_follows_the_template_and_outlives_a_write(
     assert len(read) == 3
 
 
+def test_a_shape_is_known_of_no_generation_but_its_own() -> None:
+    store = Snapshot(make.SetClock(), places=True)
+    store.put(Kind.DEPLOYMENTS, placed_world.deployment("fp16", 1))
+    seen = store.variant(FP16, Holding())
+    assert seen.shape is not None
+    assert seen.shape.gpus == (("app", 1),)
+    found = store.workload(FP16)
+    assert isinstance(found, Workload)
+    # It is read afresh, and somebody may have changed its template.
+    newer = dataclasses.replace(found, generation=2, resource_version=make.version())
+    store.put_workload(newer)
+    assert store.variant(FP16, Holding()).shape is None
+    # What a write of ours left is known at once, and read again when the informer tells of it.
+    left = dataclasses.replace(seen, shape=dataclasses.replace(seen.shape, product="T4"))
+    store.put_workload(newer, left)
+    assert store.variant(FP16, Holding()).shape == left.shape
+    store.put(Kind.DEPLOYMENTS, placed_world.deployment("fp16", 1, gpus=2, generation=2))
+    shape = store.variant(FP16, Holding()).shape
+    assert shape is not None
+    assert (shape.gpus, shape.product) == ((("app", 2),), "")
+
+
 def test_a_template_that_cannot_be_read_is_said_to_be_and_counts_as_a_change() -> None:
     store = Snapshot(make.SetClock(), places=True)
     store.put(Kind.DEPLOYMENTS, placed_world.deployment("fp16", 1))

@@ -2,14 +2,18 @@
 
 import itertools
 import json
+import random
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from charon_operator.decide.placement import shares
 from charon_operator.model import memory
+from charon_operator.model.claim import Claim
 from charon_operator.model.memory import FleetMemory
+from charon_operator.model.placing import Supply
 from charon_operator.ports import WriteOutcome
 from tests.decide import build, gpus, reshaping
 from tests.decide.reshaping import Reshaping, way
@@ -110,6 +114,15 @@ def test_where_no_new_pod_fits_beside_them_one_old_pod_goes_first(free: int, sur
     assert (there.web.surge, there.web.unavailable) == ((1, 0) if surge else (0, 1))
 
 
+def test_a_disruption_budget_keeps_the_pods_that_would_go_first() -> None:
+    one = {**SMALL, "replicas": {"min": 0, "max": 1}}
+    there = play(one, PAIR, load=150.0, on=nodes(a100=2, h100=0), web={"floor": 1})
+    assert there.play(12) == []
+    assert "a PodDisruptionBudget keeps 1 available, and no new pod fits beside them" in (
+        there.placing.message
+    )
+
+
 def test_where_not_even_then_one_fits_nothing_is_changed_and_it_is_said_why() -> None:
     others = gpus.need("A100", gpu=1)
     one = {**SMALL, "replicas": {"min": 0, "max": 2}}
@@ -186,7 +199,28 @@ def test_a_restart_changes_nothing_before_another_dwell() -> None:
         assert there.play(1) == []
 
 
-def test_what_another_app_was_granted_is_not_counted_on() -> None:
+def test_a_restart_in_the_middle_of_a_change_goes_on_with_it() -> None:
+    there = play(replicas=2, load=500.0)
+    while not there.changes:
+        there.turn()
+    there.memory = FleetMemory()
+    there.play(20)
+    assert (there.live, there.web.replicas, len(there.changes)) == ("big", 2, 1)
+    known = there.memory.apps[there.app.key].placing
+    assert known is not None
+    assert known.handover is not None
+    assert known.handover.start == {"small": 0, "big": 2}
+
+
+def test_what_another_app_was_granted_and_has_not_asked_for_is_not_counted_on() -> None:
+    need, there = gpus.need(gpu=1), gpus.stock(gpus.node("a", gpu=4))
+    ways = (gpus.variant("any", need),)
+    other = Claim(gpus.key("other"), 10.0, 200.0, 0.0, ways, asked={"any": 0}, since_s=0.0)
+    found = shares.share([other], [other.key], Supply(there.nodes, there.free), 1000.0)
+    assert (found.stock.fit(need, 9).total, found.unpromised().fit(need, 9).total) == (4, 2)
+
+
+def test_what_somebody_else_holds_is_not_counted_on() -> None:
     there = play(SMALL, CHEAP, replicas=2, load=200.0, on=nodes(t4=2))
     there.play(3)
     there.inventory.pod_put(gpus.pod("other", "t4", gpus.need("T4", gpu=1)))
@@ -218,6 +252,33 @@ def test_pods_that_find_no_node_turn_the_change_back(restarts: bool) -> None:
     assert min(there.served) == 200.0
     assert there.waited[-1] == 0
     assert there.web.surge == 1
+
+
+@pytest.mark.parametrize(
+    ("web", "words"),
+    [
+        ({"quota": 2}, "2 pod(s) of big had no node for 30 s: exceeded quota: pods"),
+        ({"broken": {"H100"}, "deadline": 4}, "the rollout has exceeded its progress deadline"),
+    ],
+    ids=["not made", "never ready"],
+)
+def test_pods_that_cannot_be_made_or_get_ready_turn_it_back_too(web: Any, words: str) -> None:
+    there = play(replicas=2, load=500.0, pendingDeadlineSeconds=30, web=web)
+    while len(there.changes) < 2:
+        there.turn()
+    there.play(2)
+    assert (there.live, there.web.replicas) == ("small", 2)
+    assert min(there.served) == 200.0
+    assert words in there.placing.message
+
+
+def test_where_fewer_of_a_form_may_run_it_is_not_changed_to() -> None:
+    few = {**BIG, "replicas": {"min": 0, "max": 1}}
+    there = play(SMALL, few, replicas=2, load=290.0)
+    assert there.play(12) == []
+    assert "not as many pods of it fit, or are allowed by its replicas.max, as there are of" in (
+        there.placing.message
+    )
 
 
 def test_what_failed_is_said_and_tried_again_later_each_time() -> None:
@@ -299,6 +360,35 @@ def test_no_replica_is_asked_for_while_pods_are_replaced() -> None:
     assert (there.web.old != [], there.web.replicas) == (True, 2)
     there.play(10)
     assert (there.live, there.web.replicas) == ("big", 4)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_a_demand_that_stays_comes_to_rest(seed: int) -> None:
+    chance = random.Random(seed)
+    ways = [
+        way(
+            f"v{number}",
+            chance.choice([0, 1, 1, 2]),
+            chance.choice(["50", "100", "150", "400"]),
+            chance.choice("12358"),
+            product,
+            most=chance.randint(2, 6),
+        )
+        for number, product in enumerate(chance.sample(["A100", "H100", "T4", ""], 3))
+    ]
+    there = play(
+        *ways,
+        live="v0",
+        replicas=chance.randint(0, 2),
+        load=chance.choice([40.0, 150.0, 290.0, 700.0, 3000.0]),
+        on=nodes(chance.randint(1, 6), chance.randint(0, 4), chance.randint(0, 4)),
+        web={"surge": chance.choice([0, 1, 2]), "unavailable": 1},
+    )
+    there.play(60)
+    rests = (there.live, there.web.replicas, len(there.changes))
+    there.play(40)
+    assert (there.live, there.web.replicas, len(there.changes)) == rests
+    assert len(there.changes) <= 2
 
 
 FORMS = st.sampled_from(

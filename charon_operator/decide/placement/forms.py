@@ -45,12 +45,14 @@ class _Plan:
     """A form that is better than what there is, and the mix that it is part of.
 
     Attributes:
+        fits: pods of the form that may be there once all pods of the live one are gone.
         rank: the least comes first: what reaches the aim, what serves more, what costs less.
     """
 
     forms: Forms
     form: Variant
     best: Mix
+    fits: int
     rank: tuple[bool, float, float]
 
 
@@ -86,7 +88,7 @@ def turned(
     for plan in sorted(_plans(ground, claim, granted, given), key=lambda one: one.rank):
         live, replicas = plan.forms.live, ground.asked[plan.forms.live]
         surges = _surges(ground, plan.forms, plan.form, replicas, stock)
-        why = _why_not(ground, claim, plan)
+        why = _why_not(ground, claim, plan) or _kept(ground, live, surges)
         if surges is not None and not why:
             change = FormChange(live, plan.form.name, replicas, surges, (live, replicas))
             target = {**dict.fromkeys(ground.asked, 0), **plan.best.counts}
@@ -121,10 +123,10 @@ def _plans(
             ]
             best = mix.cheapest([*(one for one in hoped if one.name != form.name),
                                  form.within(fits)], aim)  # fmt: skip
-            # Its minimum must fit, and as many as there are pods to take the place of.
-            enough = fits >= max(form.least, ground.asked[forms.live])
-            if enough and best.counts[form.name] and _is_better(ground, best, present, aim):
-                yield _Plan(forms, form, best, (not best.reaches, -_served(best, aim), best.cost))
+            runs = best.counts[form.name] and fits >= form.least
+            if runs and _is_better(ground, best, present, aim):
+                rank = (not best.reaches, -_served(best, aim), best.cost)
+                yield _Plan(forms, form, best, fits, rank)
 
 
 def _is_better(ground: Ground, best: Mix, present: Mix, aim: Aim) -> bool:
@@ -163,11 +165,24 @@ def _why_not(ground: Ground, claim: Claim, plan: _Plan) -> str:
         return (
             "its strategy Recreate ends all pods at once: set spec.strategy.type to RollingUpdate"
         )
+    if plan.fits < replicas:
+        return (
+            f"not as many pods of it fit, or are allowed by its replicas.max, as there are of "
+            f"{plan.forms.live}"
+        )
     there = ground.capacity(ground.asked)
     came = ground.capacity({**ground.asked, plan.forms.live: 0, plan.form.name: replicas})
     if came < min(there, claim.wanted or 0.0) * (1 - _SLACK):
         return f"as many pods of it as there are of {plan.forms.live} serve less than is wanted"
     return ""
+
+
+def _kept(ground: Ground, live: str, surges: bool | None) -> str:
+    """Why no pod may go before its successor comes, else empty: a rollout asks no budget."""
+    least, replicas = ground.targets[live].min_available, ground.asked[live]
+    if surges is not False or least is None or replicas > least:
+        return ""
+    return f"a PodDisruptionBudget keeps {least} available, and no new pod fits beside them"
 
 
 def _surges(
