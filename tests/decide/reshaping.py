@@ -5,7 +5,6 @@ with the template are first those of the old pods, pods come within maxSurge and
 maxUnavailable, pods that are not ready go first. A pod is ready one turn after it was placed.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
