@@ -5,7 +5,6 @@ with the template are first those of the old pods, pods come within maxSurge and
 maxUnavailable, pods that are not ready go first. A pod is ready one turn after it was placed.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -27,12 +26,19 @@ from tests.decide import build, gpus, stage
 from tests.decide.stage import TURN_S
 
 WEB = Target("Deployment", "workload", "web")
+DWELL_S = 60.0
 
 
 def way(name: str, gpu: int, capacity: str, cost: str, product: str = "", **changes: Any) -> Any:
     """A variant that is a form of the Deployment `web`."""
     template = {"container": "app", "gpus": gpu, "product": product}
     return stage.variant(name, capacity, cost, of=WEB.name, template=template, **changes)
+
+
+SMALL = way("small", 1, "100", "4", "A100")
+BIG = way("big", 1, "300", "9", "H100")
+CHEAP = way("cheap", 1, "100", "2", "T4")
+PAIR = way("pair", 2, "250", "6", "A100")
 
 
 def need_of(form: Form) -> Need:
@@ -279,6 +285,33 @@ class Reshaping:
         pod.age = 0 if node else -1
 
 
-def app(*ways: Mapping[str, Any], **changes: Any) -> ChargedApp:
-    """An app of forms, that pays for no change but its own."""
-    return stage.app(*(dict(one) for one in ways), **{"minDwellSeconds": 60, **changes})
+def nodes(a100: int = 2, h100: int = 2, t4: int = 4) -> list[Node]:
+    """A node for each product, with so many GPUs."""
+    counts = {"A100": a100, "H100": h100, "T4": t4}
+    return [gpus.node(name.lower(), name, gpu=count) for name, count in counts.items() if count]
+
+
+def play(
+    *ways: Any, live: str = "small", replicas: int = 1, load: float | None = 100.0,
+    on: list[Node] | None = None, web: dict[str, Any] | None = None, **changes: Any,
+) -> Reshaping:  # fmt: skip
+    """An app of these ways, or of a small and a big one, whose Deployment is in the form `live`.
+
+    Args:
+        ways: as a user writes them.
+        live: the form.
+        replicas: of the Deployment, all of them ready.
+        load: units a second.
+        on: nodes.
+        web: how the Deployment differs.
+        changes: of the app's placement and spec.
+    """
+    found = Reshaping(
+        *(nodes() if on is None else on),
+        chosen=stage.app(*(ways or (SMALL, BIG)), **{"minDwellSeconds": 60, **changes}),
+        live=live,
+        replicas=replicas,
+        **(web or {}),
+    )
+    found.arrivals = load
+    return found
