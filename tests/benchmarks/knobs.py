@@ -5,10 +5,10 @@
 
 `run` starts a testbed with a real node (Linux, root), the operator as a pod of it, and the stream
 example with little to do. It moves the bounds of the app, one knob after the other, and the
-operator follows: when it decided and wrote, its journal tells; when a cgroup has the new quota, or
-the new pod is ready, is watched from outside. `run` writes `moves.csv`, `show` prints what it says.
-Both use `data/knob-latency` unless --folder names another; its README tells the columns. The exit
-code is 1 if a knob is slower than is promised (`LIMITS_S`).
+operator follows: when it decided and wrote, its journal tells; when a cgroup has the new quota, the
+new pod is ready, or a pod of the other variant is, is watched from outside. `run` writes
+`moves.csv`, `show` prints what it says. Both use `data/knob-latency` unless --folder names another;
+its README tells the columns. The exit code is 1 if a knob is slower than is promised (`LIMITS_S`).
 """
 
 import argparse
@@ -18,7 +18,7 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -30,6 +30,7 @@ from charon_operator.testbed import operator, progress
 from tests.benchmarks import table
 from tests.benchmarks.cpu_sweep import Resizer, until
 from tests.benchmarks.fleet import quantiles
+from tests.benchmarks.knob_variants import Variants, pods, ready
 from tests.node import journal
 from tests.node.stream import NAMESPACE, Stream
 from tests.ship.chart import CHART
@@ -42,6 +43,7 @@ _POLICY = {
     "behavior": {"scaleDown": {"stabilizationWindowSeconds": 0}},
     "lowering": {"cooldownSeconds": 0, "maxPerHour": 3600},
 }
+_OPT_IN = ("resources", "placement")
 _RATE = 2
 _LOOK_S = 0.005
 _ASK_S = 0.05
@@ -61,6 +63,15 @@ class Row:
     written_s: float
     effect_s: float
     load1: float
+
+
+@dataclass(frozen=True)
+class Counts:
+    """How many moves of each knob are measured."""
+
+    resizes: int
+    raises: int
+    exchanges: int
 
 
 class Knob(Protocol):
@@ -110,18 +121,10 @@ class Replicas:
         return {"replicas": {"min": value, "max": value}}
 
     def done(self, value: int) -> bool:
-        wanted = {"labelSelector": "app=consumer"}
-        answer = self._api.get(version="v1", namespace=NAMESPACE, url="pods", params=wanted)
-        answer.raise_for_status()
-        pods = answer.json()["items"]
-        return len(pods) == sum(map(_ready, pods)) == value
+        found = pods(self._api, "app=consumer")
+        return len(found) == sum(map(ready, found)) == value
 
     settled = done
-
-
-def _ready(pod: dict[str, Any]) -> bool:
-    found = {c["type"]: c["status"] for c in pod["status"].get("conditions") or ()}
-    return found.get("Ready") == "True" and "deletionTimestamp" not in pod["metadata"]
 
 
 @dataclass(frozen=True)
@@ -176,41 +179,52 @@ def _wrote(row: journal.Row, seen: Seen) -> bool:
         value = ("Replicas", row["to"])
     elif row["kind"] == "resize":
         value = ("Resources", row["resize"]["final"][0])
+    elif row["kind"] == "place":
+        value = ("Placement", _comes(row["placing"]["variants"]))
     else:
         return False
     return value == (seen.knob, seen.to) and row["outcome"] == "Written"
 
 
-def measure(stream: Stream, resizes: int, raises: int) -> list[Row]:
+def _comes(variants: Mapping[str, Any]) -> int | None:
+    """Which variant gets more replicas; None where a step only takes some away."""
+    found = [place for place, one in enumerate(variants.values()) if one["final"] > one["asked"]]
+    return found[0] if found else None
+
+
+def measure(stream: Stream, counts: Counts) -> list[Row]:
     stream.wait_healthy()
     replicas, seen = Replicas(stream), list[Seen]()
-    # Else the count would be free to take up what the size leaves.
-    _bound(stream, replicas, 1, _ASK_S)
-    for knob, every_s, count in (
-        (Size(stream), _LOOK_S, resizes),
-        # Every second one is a lowering.
-        (replicas, _ASK_S, 2 * raises),
-    ):
+
+    def follow(knob: Knob, every_s: float, count: int) -> None:
         for one in moved(stream, knob, every_s, count):
             seen.append(one)
             _say(f"{one.knob}: {one.start} to {one.to} in {one.effect_s - one.asked_s:.2f} s")
+
+    # Else the count would be free to take up what the size leaves.
+    _bound(stream, replicas, 1, _ASK_S)
+    follow(Size(stream), _LOOK_S, counts.resizes)
+    # Every second one is a lowering.
+    follow(replicas, _ASK_S, 2 * counts.raises)
+    # From here on the app has variants.
+    follow(Variants(stream), _ASK_S, counts.exchanges)
     with tempfile.TemporaryDirectory() as folder:
         told = journal.read(stream.bed, Path(folder) / "journal.jsonl")
     return list(rows(seen, told))
 
 
-def run(folder: Path, resizes: int, raises: int) -> None:
+def run(folder: Path, counts: Counts) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="charon-bench-") as own, progress.shown() as shows:
         config = testbed.Config(
             folder=Path(own) / "bed", nodes=[testbed.RealNode()], with_kwok=False
         )
         with testbed.start(config, progress=shows) as bed:
-            operator.deploy(bed, CHART, ["--set", "knobs.resources.enabled=true"])
+            operator.deploy(bed, CHART, [f"--set=knobs.{one}.enabled=true" for one in _OPT_IN])
             kinds = [names.CONTROL_POLICY, names.CHARGED_APP]
             laid = {names.CONTROL_POLICY: _POLICY}
             with Stream(bed, kinds=kinds, rate=_RATE, spec=laid) as stream:
-                found = measure(stream, resizes, raises)
+                found = measure(stream, counts)
     table.write(folder / "moves.csv", Row, found)
 
 
@@ -218,7 +232,7 @@ def words(found: Sequence[Row]) -> list[str]:
     """What the moves say, line by line; lowerings of replicas end when the pod is gone."""
     lines = []
     for (knob, way), of in _groups(found).items():
-        lines.append(f"{knob} {way}, {len(of)} moves")
+        lines.append(f"{knob}{way}, {len(of)} moves")
         for what, delays in (
             ("decision to write", [row.written_s - row.decided_s for row in of]),
             ("decision to effect", [row.effect_s - row.decided_s for row in of]),
@@ -233,7 +247,10 @@ def words(found: Sequence[Row]) -> list[str]:
 def _groups(found: Sequence[Row]) -> dict[tuple[str, str], list[Row]]:
     groups: dict[tuple[str, str], list[Row]] = {}
     for row in found:
-        groups.setdefault((row.knob, "up" if row.to > row.start else "down"), []).append(row)
+        way = " up" if row.to > row.start else " down"
+        # One variant is no more than the other.
+        way = "" if row.knob == Variants.name else way
+        groups.setdefault((row.knob, way), []).append(row)
     return groups
 
 
@@ -258,9 +275,10 @@ def main() -> int:
     parser.add_argument("--folder", type=Path, default=FOLDER, help="of the file")
     parser.add_argument("--resizes", type=int, default=60, help="moves of CPU (%(default)s)")
     parser.add_argument("--raises", type=int, default=20, help="raises of replicas (%(default)s)")
+    parser.add_argument("--exchanges", type=int, default=30, help="of variants (%(default)s)")
     chosen = parser.parse_args()
     if chosen.what == "run":
-        run(chosen.folder, chosen.resizes, chosen.raises)
+        run(chosen.folder, Counts(chosen.resizes, chosen.raises, chosen.exchanges))
     found = list(table.read(chosen.folder / "moves.csv", Row))
     print("\n".join(words(found)))  # noqa: T201 - a command's output
     for line in (broken := excesses(found)):
