@@ -31,8 +31,8 @@ PODS = "/api/v1/pods"
 _STATEFUL_SETS = "/apis/apps/v1/statefulsets"
 PATHS = (watcher.DEPLOYMENTS, _STATEFUL_SETS, watcher.CHARGED_APPS, PODS)
 _KINDS = {names.DEPLOYMENT: watcher.DEPLOYMENTS, names.STATEFUL_SET: _STATEFUL_SETS}
-# A whole change of variants on a loaded machine.
-_SETTLED_S = 45.0
+# A whole change of variants on a loaded machine, even one whose second try is waited for (40 s).
+_SETTLED_S = 75.0
 
 T = TypeVar("T")
 
