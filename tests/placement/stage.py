@@ -168,6 +168,16 @@ class App:
         found = self.status().get("conditions") or []
         return next((item for item in found if item["type"] == kind), {})
 
+    def messages(self, reason: str) -> list[str]:
+        """What conditions of a reason have said so far, in order."""
+        return [
+            one["message"]
+            for sight in list(self.stage.watcher.sights)
+            if (sight.path, sight.namespace) == (watcher.CHARGED_APPS, self.namespace)
+            for one in sight.status.get("conditions") or ()
+            if one["reason"] == reason
+        ]
+
     def told(self) -> dict[str, dict[str, int]]:
         """What the status says of each variant, by name."""
         variants = (self.status().get("placement") or {}).get("variants", ())
